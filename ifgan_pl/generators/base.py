@@ -1,0 +1,104 @@
+"""What every face generator offers, whatever its family: a small protocol in NVIDIA's vocabulary."""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+SPACES = ("z", "w", "w+")
+"""Names of the latent spaces: ``z`` (N, z_dim), ``w`` (N, w_dim), ``w+`` (N, num_ws, w_dim)."""
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A face generator ``g``. Families subclass ``nn.Module`` and have these members; a user's own object may too.
+
+    Attributes:
+        name: what the artefacts call it, e.g. ``ffhq-mobile``.
+        family: the latent family; generators that share a mapping network share it, and boundaries serve them all.
+        z_dim, w_dim, c_dim: dimensions of Z, W and of a class label (0: unconditional). ``w_dim`` is ``z_dim`` for a
+            family without W.
+        num_ws: how many style inputs synthesis has (the rows of a W+ code); 1 for a family without W.
+        img_resolution, img_channels: side of the square picture in pixels, and its channels.
+        spaces: the latent spaces that it has, e.g. ``("z", "w", "w+")``; the last but W+ is where boundaries live.
+        w_mean: (w_dim,) float32, the centre of truncation; ``None`` for a family without W.
+        resolutions: the sides in pixels that ``synthesis`` gives natively, ascending, ending with ``img_resolution``.
+        fingerprint: hexadecimal digest of weights and configuration; equal digests give equal pictures.
+    """
+
+    name: str
+    family: str
+    z_dim: int
+    w_dim: int
+    c_dim: int
+    num_ws: int
+    img_resolution: int
+    img_channels: int
+    spaces: tuple[str, ...]
+    resolutions: tuple[int, ...]
+    fingerprint: str
+
+    @property
+    def w_mean(self) -> Tensor | None: ...
+
+    def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Z to W: (N, z_dim) -> (N, w_dim), before truncation."""
+        ...
+
+    def truncate(self, w: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+        """Move w towards ``w_mean``: (N, w_dim) -> (N, w_dim), or (N, num_ws, w_dim) where ``cutoff`` is given."""
+        ...
+
+    def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
+        """Pictures of truncated codes.
+
+        Args:
+            w: (N, w_dim), or W+ (N, num_ws, w_dim); for a family without W, z (N, z_dim).
+            resolution: side of a cheaper native picture (one of ``resolutions``); ``None``: ``img_resolution``.
+
+        Returns:
+            (N, 3, H, W) in [-1, 1]; may overshoot. Noise is fixed: equal codes give equal pictures.
+        """
+        ...
+
+
+def edit_space(generator: Generator) -> str:
+    """The latent space in which this generator's boundaries are fitted by default: W where it has one, else Z."""
+    return "w" if "w" in generator.spaces else "z"
+
+
+def truncate(w: Tensor, w_mean: Tensor, psi: float, cutoff: int | None = None, num_ws: int = 1) -> Tensor:
+    """``w_mean + psi (w - w_mean)``, on the first ``cutoff`` styles only where that is given (Karras 2019, app. B).
+
+    Args:
+        w: (N, w_dim) or (N, num_ws, w_dim), float.
+        w_mean: (w_dim,).
+        psi: truncation; 1 returns ``w`` itself, 0 the mean code.
+        cutoff: how many styles to truncate; ``None``: all.
+        num_ws: rows of the W+ code that a cutoff makes of a (N, w_dim) input.
+
+    Returns:
+        the shape of ``w``, or (N, num_ws, w_dim) where ``cutoff`` is given.
+    """
+    if psi == 1 and cutoff is None:
+        return w
+    mean = w_mean.to(w)
+    if cutoff is None:
+        return mean + psi * (w - mean)
+    ws = w if w.ndim == 3 else w[:, None].expand(-1, num_ws, -1)
+    scale = w.new_full((ws.shape[1], 1), 1.0)
+    scale[:cutoff] = psi
+    return mean + scale * (ws - mean)
+
+
+def check_codes(w: Tensor, *, dim: int, num_ws: int, name: str) -> None:
+    """Refuse codes of another shape than (N, dim) or (N, num_ws, dim)."""
+    if not (w.ndim == 2 and w.shape[1] == dim or w.ndim == 3 and w.shape[1:] == (num_ws, dim)):
+        expected = f"(N, {dim})" + (f" or (N, {num_ws}, {dim})" if num_ws > 1 else "")
+        raise ValueError(f"{name}: latent codes of shape {expected} expected, got {tuple(w.shape)}")
+
+
+def parameter_digest(module: nn.Module) -> str:
+    """Fingerprint of a module's parameters and buffers."""
+    from ifgan_pl.artefacts import tensors_digest
+
+    return tensors_digest(module.state_dict())
