@@ -142,7 +142,7 @@ def recolour(x: Tensor, signed: Tensor, greyscale: Tensor) -> Tensor:
 
 
 def add_noise(x: Tensor, sd: Tensor, draws: Tensor) -> Tensor:
-    """Gaussian noise of its own sd a picture, cut from one fixed field at places and signs given by ``draws`` (N, 3)."""
+    """Gaussian noise of its own sd a picture, cut from one fixed field where ``draws`` (N, 3) say."""
     noisy = torch.nonzero(sd > 0).flatten()
     if not len(noisy):
         return x

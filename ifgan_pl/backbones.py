@@ -61,6 +61,9 @@ class TorchvisionBackbone(nn.Module):
     Input (N, 3, H, W) float in [-1, 1], normalised inside to ImageNet's statistics; output (N, ``num_features``).
     """
 
+    scale: Tensor
+    offset: Tensor
+
     def __init__(self, name: str, weights: str | None = None) -> None:
         super().__init__()
         try:

@@ -24,6 +24,8 @@ class AttributeMetrics(torchmetrics.Metric):
     """
 
     full_state_update = False
+    units: list[Tensor]
+    targets: list[Tensor]
 
     def __init__(self, attributes: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -40,8 +42,8 @@ class AttributeMetrics(torchmetrics.Metric):
         """
         if units.shape != target.shape or units.shape[1] != len(self.attributes):
             raise ValueError(f"(N, {len(self.attributes)}) twice expected, got {units.shape} and {target.shape}")
-        self.units.append(units.detach().double())  # type: ignore[operator, union-attr]
-        self.targets.append(target.detach().double())  # type: ignore[operator, union-attr]
+        self.units.append(units.detach().double())
+        self.targets.append(target.detach().double())
 
     def compute(self) -> dict[str, Tensor]:
         """``metric/attribute`` -> scalar float64; NaN where the labels do not define it (one class, one sample)."""
@@ -86,3 +88,41 @@ def binary_metrics(probability: Tensor, label: Tensor) -> dict[str, Tensor]:
         tmc.binary_calibration_error(probability, label, n_bins=CALIBRATION_BINS),
     )
     return {name: value.double() for name, value in zip(names, values, strict=True)}
+
+
+def metrics_table(metrics: Mapping[str, float], attributes: Mapping[str, str]) -> str:
+    """``metric/attribute`` -> value, as a table in Markdown: one row an attribute, one column a metric."""
+    columns = {
+        "binary": ("accuracy", "auroc", "ap", "f1", "ece"),
+        "continuous": ("mae", "r"),
+    }
+    lines = []
+    for kind, names in columns.items():
+        rows = [name for name, k in attributes.items() if k == kind]
+        if rows:
+            lines += ["| " + " | ".join((kind, *names)) + " |", "|" + "---|" * (len(names) + 1)]
+            for row in rows:
+                values = [metrics.get(f"{name}/{row}", float("nan")) for name in names]
+                lines.append("| " + " | ".join((row, *(f"{value:.3f}" for value in values))) + " |")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def error_by_group(units: Tensor, targets: Tensor, attributes: Mapping[str, str], group: Tensor) -> dict[str, Tensor]:
+    """Error of each attribute in each group: share of wrong answers (binary), mean absolute error (continuous).
+
+    Args:
+        units: (N, m) scores in units.
+        targets: (N, m) labels, NaN where missing.
+        group: (N,) int64 in [0, g), -1 for none.
+
+    Returns:
+        attribute -> (g,) float64, NaN where a group has no label; ``count`` -> (g,) samples.
+    """
+    groups = int(group.max()) + 1
+    result: dict[str, Tensor] = {"count": torch.bincount(group[group >= 0], minlength=groups).double()}
+    for column, (name, kind) in enumerate(attributes.items()):
+        x, y = units[:, column].double(), targets[:, column].double()
+        error = ((x >= 0.5) != (y >= 0.5)).double() if kind == "binary" else (x - y).abs()
+        result[name] = torch.stack([error[(group == g) & ~y.isnan()].mean() for g in range(groups)])
+    return result

@@ -9,10 +9,12 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from ifgan_pl.augment import augment
 from ifgan_pl.backbones import build_backbone
+from ifgan_pl.data.pictures import read_pictures, to_float, to_square
 from ifgan_pl.errors import UserError
 from ifgan_pl.metrics import AttributeMetrics
 
@@ -29,23 +31,10 @@ def canonical_name(name: str, attributes: Sequence[str]) -> str:
         UserError: no such attribute.
     """
     either = {**SYNONYMS, **{b: a for a, b in SYNONYMS.items()}}
-    for candidate in (name, either.get(name)):
+    for candidate in (name, either.get(name, name)):
         if candidate in attributes:
             return candidate
     raise UserError(f"unknown attribute {name!r}; choose from {', '.join(attributes)}")
-
-
-def to_square(images: Tensor, size: int) -> Tensor:
-    """Centre square of pictures, (N, 3, H, W) -> (N, 3, size, size): area averaging down, bilinear up."""
-    height, width = images.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = images[..., top : top + side, left : left + side]
-    if side == size:
-        return square
-    if side % size == 0:
-        return F.avg_pool2d(square, side // size)
-    return F.interpolate(square, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 class FacialAttributeScorer(pl.LightningModule):
@@ -80,6 +69,8 @@ class FacialAttributeScorer(pl.LightningModule):
     mean: Tensor
     sd: Tensor
     positives: Tensor
+    binary: Tensor
+    mirror_sign: Tensor
 
     def __init__(
         self,
@@ -124,6 +115,8 @@ class FacialAttributeScorer(pl.LightningModule):
         self.register_buffer("binary", torch.tensor([kind == "binary" for kind in self.kinds]), persistent=False)
         sign = torch.tensor([-1.0 if name in odd else 1.0 for name in self.attributes])
         self.register_buffer("mirror_sign", sign, persistent=False)
+        self.evaluated: tuple[Tensor, Tensor] | None = None
+        """Calibrated scores and labels (N, m) of the last validation or test, of all ranks."""
         self.metrics = nn.ModuleDict({stage: AttributeMetrics(attributes) for stage in ("val", "test")})
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
@@ -151,7 +144,7 @@ class FacialAttributeScorer(pl.LightningModule):
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images: (N, 3, H, W) expected, got {tuple(images.shape)}")
         scores = self.raw_scores(to_square(images.to(self.head.weight).clamp(-1, 1), self.hparams["image_size"]))
-        return scores / self.temperature + self.offset
+        return (scores + self.offset) / self.temperature
 
     def to_units(self, scores: Tensor) -> Tensor:
         """Calibrated scores (N, m) -> probabilities, and years, steps or degrees."""
@@ -175,14 +168,12 @@ class FacialAttributeScorer(pl.LightningModule):
 
         Broken pictures are named in a warning and left out.
         """
-        from ifgan_pl.data.pictures import read_pictures
-
         size = self.hparams["image_size"]
         names: list[str] = []
         parts: list[dict[str, Tensor]] = []
         for chunk, images in read_pictures(paths, size, batch_size):
             names += chunk
-            parts.append(self.predict(images.float() / 127.5 - 1))
+            parts.append(self.predict(to_float(images)))
         empty = torch.zeros(0)
         return {"file": names, **{a: torch.cat([p[a] for p in parts] or [empty]) for a in self.attributes}}
 
@@ -203,6 +194,9 @@ class FacialAttributeScorer(pl.LightningModule):
         self.positives.copy_(mean.clamp(1e-4, 1 - 1e-4))
         self.mean.copy_(torch.where(self.binary, 0.0, mean))
         self.sd.copy_(torch.where(self.binary | (variance == 0), 1.0, variance.sqrt()))
+        # weighted cross-entropy learns the true logit plus the logarithm of the weights' ratio
+        odds = torch.log(self.positives) - torch.log1p(-self.positives)
+        self.offset.copy_(torch.where(self.binary, self.hparams["balance"] * odds, 0.0))
 
     def loss(self, scores: Tensor, target: Tensor) -> Tensor:
         """Mean over known labels of cross-entropy (binary) and Huber's loss of the standardised value (continuous).
@@ -252,7 +246,9 @@ class FacialAttributeScorer(pl.LightningModule):
         columns = [[self.attributes.index(f"{name}_{axis}") for axis in "xy"] for name in points]
         # columns[k] = where point k is written; a mirror writes it to its counterpart
         swap = {"left": "right", "right": "left"}
-        partner = [points.index("_".join([swap.get(n.split("_")[0], n.split("_")[0]), *n.split("_")[1:]])) for n in points]
+        partner = [
+            points.index("_".join([swap.get(n.split("_")[0], n.split("_")[0]), *n.split("_")[1:]])) for n in points
+        ]
         xy = target[:, columns] - theta[:, None, :, 2]
         xy = torch.linalg.solve(theta[:, None, :, :2], xy[..., None])[..., 0]
         xy = torch.where(mirrored[:, None, None], xy[:, partner], xy)
@@ -273,7 +269,7 @@ class FacialAttributeScorer(pl.LightningModule):
         scores = self(to_float(batch["image"]))
         metrics = self.metrics[stage]
         assert isinstance(metrics, AttributeMetrics)
-        metrics.update(self.to_units(scores), batch["target"])
+        metrics.update(self.to_units(scores.double()), batch["target"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the set-aside rows."""
@@ -290,12 +286,29 @@ class FacialAttributeScorer(pl.LightningModule):
         values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
         with metrics.sync_context():
             units, target = metrics.gathered()
-            bounded = torch.where(self.binary, units.clamp(1e-6, 1 - 1e-6), units)
-            values[f"{stage}/loss"] = self.loss(self.to_scores(bounded), target)
-        self.log_dict(values)
         metrics.reset()
+        scores = self.to_scores(torch.where(self.binary, units.clamp(1e-12, 1 - 1e-12), units))
+        values[f"{stage}/loss"] = self.loss(scores * self.temperature - self.offset, target)
+        self.log_dict(values)
+        self.evaluated = scores, target
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    @torch.no_grad()
+    def calibrate(self, scores: Tensor, target: Tensor) -> None:
+        """Set each binary attribute's temperature (Guo 2017, sec. 4.2) to what makes held-out labels likeliest.
+
+        Args:
+            scores: (N, m) calibrated so far.
+            target: (N, m) labels, NaN where missing; an attribute without both classes is left as it is.
+        """
+        grid = torch.logspace(-1, 1, 401, dtype=torch.float64, device=scores.device)
+        for column in self.binary.nonzero().flatten().tolist():
+            known = ~target[:, column].isnan()
+            x, y = scores[known, column].double(), target[known, column].double().clamp(0, 1)
+            if (y >= 0.5).any() and (y < 0.5).any():
+                each = F.binary_cross_entropy_with_logits(x / grid[:, None], y.expand(len(grid), -1), reduction="none")
+                self.temperature[column] *= grid[each.mean(1).argmin()]
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW under a linear warm-up and a cosine, stepped every optimiser step."""
         matrices = [p for p in self.parameters() if p.ndim > 1]
         vectors = [p for p in self.parameters() if p.ndim <= 1]
@@ -308,10 +321,11 @@ class FacialAttributeScorer(pl.LightningModule):
         warm = max(1, round(self.hparams["warmup"] * steps))
 
         def rate(step: int) -> float:
-            return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * min(1, (step - warm) / max(1, steps - warm)))
+            fall = min(1.0, (step - warm) / max(1, steps - warm))
+            return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * fall)
 
-        schedule = {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, rate), "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_callbacks(self) -> Sequence[Callback]:
         """A checkpoint every epoch to resume from, and what ``ema`` and ``patience`` ask for."""
@@ -322,11 +336,6 @@ class FacialAttributeScorer(pl.LightningModule):
         if self.hparams["ema"]:
             callbacks.append(EMAWeightAveraging(decay=self.hparams["ema"]))
         return callbacks
-
-
-def to_float(images: Tensor) -> Tensor:
-    """uint8 pictures to float32 in [-1, 1]; float pictures as they are."""
-    return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
 
 
 def load_scorer(path: str | Path) -> FacialAttributeScorer:

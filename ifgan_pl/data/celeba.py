@@ -111,11 +111,11 @@ class CelebAData(AttributeData):
         partition = partition_of(folder / "list_eval_partition.txt")
         files = [str(folder / "img_align_celeba" / name) for name in reader.filename]
         split = SPLITS[[partition[name] for name in reader.filename]]
-        self._labels = LabelTable(files, targets, split)
+        self._read = LabelTable(files, targets, split)
 
     def table(self) -> LabelTable:
         """Labels of all pictures."""
-        return self._labels
+        return self._read
 
 
 def partition_of(path: Path) -> dict[str, int]:

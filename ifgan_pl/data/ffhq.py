@@ -78,11 +78,11 @@ class FFHQData(AttributeData):
             raise UserError(f"no picture in {images} has features NNNNN.json in {features}")
         training = np.array([int(Path(file).stem) < TRAINING_PICTURES for file in files])
         split = set_aside(np.where(training, "train", "report"))
-        self._labels = LabelTable(files, torch.tensor(targets), split)
+        self._read = LabelTable(files, torch.tensor(targets), split)
 
     def table(self) -> LabelTable:
         """Labels of the pictures that have features."""
-        return self._labels
+        return self._read
 
 
 def read_features(path: Path) -> list[float] | None:

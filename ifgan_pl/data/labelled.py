@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from ifgan_pl.data.pictures import PictureArray, decode_all, default_cache_dir, open_array
+from ifgan_pl.data.pictures import decode_all, open_array
 from ifgan_pl.errors import UserError
+from ifgan_pl.generators.weights import cache_dir as default_cache_dir
 
 log = logging.getLogger(__name__)
 SPLITS = ("train", "select", "report")
@@ -48,35 +50,54 @@ def set_aside(split: NDArray[np.str_]) -> NDArray[np.str_]:
 
 
 class LabelledPictures(Dataset[dict[str, Tensor]]):
-    """Rows of a picture array with their labels, fetched a batch at a time.
+    """Rows of picture arrays with their labels, fetched a batch at a time.
 
     Position -1 is padding: the first picture without any label, which no loss and no metric counts.
+
+    Args:
+        images: arrays (n_k, 3, H, W) uint8, numbered through: the rows of the second follow those of the first.
+        targets: (Σ n_k, m) float32.
+        rows: (len,) the rows that belong to the data set.
     """
 
-    def __init__(self, images: NDArray[np.uint8], targets: Tensor, rows: NDArray[np.int64]) -> None:
+    def __init__(self, images: Sequence[NDArray[np.uint8]], targets: Tensor, rows: NDArray[np.int64]) -> None:
         self.images, self.targets, self.rows = images, targets, rows
+        self.starts = np.cumsum([0, *(len(part) for part in images)])
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitems__(self, positions: Sequence[int]) -> dict[str, Tensor]:
-        """``image`` (n, 3, H, W) uint8, ``target`` (n, m) float32, ``index`` (n,) int64: the row in the table."""
+        """``image`` (n, 3, H, W) uint8, ``target`` (n, m) float32, ``index`` (n,) int64: the row."""
         where = np.asarray(positions)
         rows = self.rows[where.clip(min=0)]
         target = self.targets[rows].clone()
         target[where < 0] = torch.nan
-        image = torch.from_numpy(self.images[rows])
-        return {"image": image, "target": target, "index": torch.from_numpy(rows)}
+        image = np.empty((len(rows), *self.images[0].shape[1:]), np.uint8)
+        parts = np.searchsorted(self.starts, rows, side="right") - 1
+        for part in np.unique(parts):
+            image[parts == part] = self.images[part][rows[parts == part] - self.starts[part]]
+        return {"image": torch.from_numpy(image), "target": target, "index": torch.from_numpy(rows)}
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         return {name: value[0] for name, value in self.__getitems__([position]).items()}
 
 
-class EpochSampler(DistributedSampler[dict[str, Tensor]]):
+class Count(Dataset[int]):
+    """Nothing but a length, which is all that PyTorch's sampler asks of a data set."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class EpochSampler(DistributedSampler[int]):
     """A permutation that is a function of (seed, epoch), dealt out to ranks; what does not divide is dropped."""
 
     def __init__(self, count: int, *, num_replicas: int = 1, rank: int = 0, seed: int = 0) -> None:
-        super().__init__(range(count), num_replicas, rank, shuffle=True, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        super().__init__(Count(count), num_replicas, rank, shuffle=True, seed=seed, drop_last=True)
         self.count = count
 
     def __iter__(self) -> Iterator[int]:
@@ -88,11 +109,11 @@ class EpochSampler(DistributedSampler[dict[str, Tensor]]):
         return self.count // self.num_replicas
 
 
-class PaddedSampler(DistributedSampler[dict[str, Tensor]]):
+class PaddedSampler(DistributedSampler[int]):
     """Positions in order, dealt out to ranks; short ranks are padded with -1, so that none waits for another."""
 
     def __init__(self, count: int, *, num_replicas: int = 1, rank: int = 0) -> None:
-        super().__init__(range(count), num_replicas, rank, shuffle=False)  # type: ignore[arg-type]
+        super().__init__(Count(count), num_replicas, rank, shuffle=False)
         self.count = count
 
     def __iter__(self) -> Iterator[int]:
@@ -103,7 +124,7 @@ class PaddedSampler(DistributedSampler[dict[str, Tensor]]):
         return -(-self.count // self.num_replicas)
 
 
-def collate(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def collate(batch: Any) -> Any:
     """Batches come whole from :meth:`LabelledPictures.__getitems__`."""
     return batch
 
@@ -135,11 +156,11 @@ class AttributeData(pl.LightningDataModule):
         super().__init__()
         self.image_size, self.batch_size, self.num_workers, self.seed = image_size, batch_size, num_workers, seed
         self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
-        self._table: LabelTable | None = None
-        self._pictures: PictureArray | None = None
+        self._labels: LabelTable | None = None
+        self._images: list[NDArray[np.uint8]] = []
 
     def table(self) -> LabelTable:
-        """Read the labels; files are paths that can be opened."""
+        """Read the labels; ``files`` are paths that can be opened."""
         raise NotImplementedError
 
     def build(self, table: LabelTable) -> Path:
@@ -151,35 +172,35 @@ class AttributeData(pl.LightningDataModule):
         self.build(self.table())
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the labels and open the cache."""
-        if self._table is None:
+        """Read the labels and open the cache; labels of broken pictures are forgotten."""
+        if self._labels is None:
             table = self.table()
-            self._pictures = open_array(self.build(table))
-            self._table = table
+            images, good = open_array(self.build(table))
+            targets = table.targets.clone()
+            targets[~torch.from_numpy(good)] = torch.nan
+            self._labels, self._images = LabelTable(table.files, targets, table.split), [images]
+
+    @property
+    def labels(self) -> LabelTable:
+        """The table, after :meth:`setup`."""
+        self.setup()
+        assert self._labels is not None
+        return self._labels
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """Rows of the table in a split whose picture is whole and that have a label."""
-        table, pictures = self._ready()
-        labelled = (~table.targets.isnan()).any(1).numpy()
-        return np.flatnonzero((table.split == split) & pictures.good & labelled)
+        """Rows of a split that have a label and a whole picture."""
+        labelled = (~self.labels.targets.isnan()).any(1).numpy()
+        return np.flatnonzero((self.labels.split == split) & labelled)
 
     def train_targets(self) -> Tensor:
         """(n, m) labels of the training rows, from which a scorer takes means and frequencies."""
-        table, _ = self._ready()
         rows = self.rows("train")
         if not len(rows):
-            raise UserError("no training row is left: no whole picture has a label")
-        return table.targets[rows]
-
-    def _ready(self) -> tuple[LabelTable, PictureArray]:
-        self.setup()
-        assert self._table is not None
-        assert self._pictures is not None
-        return self._table, self._pictures
+            raise UserError("no row is left to train on: none has a label and a whole picture")
+        return self.labels.targets[rows]
 
     def _loader(self, split: str) -> DataLoader[dict[str, Tensor]]:
-        table, pictures = self._ready()
-        data = LabelledPictures(pictures.images, table.targets, self.rows(split))
+        data = LabelledPictures(self._images, self.labels.targets, self.rows(split))
         trainer = self.trainer
         ranks, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
         training = split == "train"
@@ -210,3 +231,59 @@ class AttributeData(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The rows that only report."""
         return self._loader("report")
+
+
+class MixedData(AttributeData):
+    """Several data sets as one: what one does not label is missing there, and masked.
+
+    ``main`` decides on the attributes, on selection and on what is reported; ``extra`` only adds training rows.
+
+    Args:
+        main: the data that the scorer is for.
+        extra: further data; of their attributes those of ``main`` are taken.
+        batch_size, num_workers, seed: see :class:`AttributeData`; those of the parts do not matter.
+    """
+
+    def __init__(
+        self,
+        main: AttributeData,
+        extra: list[AttributeData],
+        *,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        sizes = {part.image_size for part in (main, *extra)}
+        if len(sizes) > 1:
+            raise UserError(f"parts of a mixture need one image_size, got {', '.join(map(str, sorted(sizes)))}")
+        super().__init__(image_size=main.image_size, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.parts = [main, *extra]
+        self.attributes = main.attributes
+        for part in extra:
+            if not set(part.attributes) & set(self.attributes):
+                raise UserError(
+                    f"nothing in common between {', '.join(part.attributes)} and {', '.join(self.attributes)}"
+                )
+
+    def prepare_data(self) -> None:
+        """Fill the caches of all parts."""
+        for part in self.parts:
+            part.prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Put the parts' rows one after another."""
+        if self._labels is not None:
+            return
+        files, targets, split = [], [], []
+        for part in self.parts:
+            part.setup(stage)
+            labels = part.labels
+            columns = torch.full((len(labels.files), len(self.attributes)), torch.nan)
+            for column, name in enumerate(self.attributes):
+                if name in part.attributes:
+                    columns[:, column] = labels.targets[:, list(part.attributes).index(name)]
+            files += list(labels.files)
+            targets.append(columns)
+            split.append(np.where((part is self.parts[0]) | (labels.split == "train"), labels.split, "unused"))
+        self._labels = LabelTable(files, torch.cat(targets), np.concatenate(split))
+        self._images = [array for part in self.parts for array in part._images]

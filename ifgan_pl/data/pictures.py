@@ -5,12 +5,12 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
@@ -23,12 +23,6 @@ log = logging.getLogger(__name__)
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 NAMED = 5
 """How many broken pictures a warning names; the file of the cache names all."""
-
-
-def default_cache_dir() -> Path:
-    """Where decoded and synthesised pictures are kept: ``$IFGAN_PL_CACHE``, else the user's cache directory."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("IFGAN_PL_CACHE") or Path(base) / "ifgan_pl")
 
 
 def decode(path: str | Path, size: int) -> NDArray[np.uint8]:
@@ -74,6 +68,24 @@ def warn_of_broken(broken: Sequence[str]) -> None:
         log.warning("left out %d broken pictures: %s%s", len(broken), ", ".join(broken[:NAMED]), more)
 
 
+def to_square(images: Tensor, size: int) -> Tensor:
+    """Centre square of pictures, (N, 3, H, W) -> (N, 3, size, size): area averaging down, bilinear up."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = images[..., top : top + side, left : left + side]
+    if side == size:
+        return square
+    if side % size == 0:
+        return F.avg_pool2d(square, side // size)
+    return F.interpolate(square, (size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 pictures to float32 in [-1, 1]; float pictures as they are."""
+    return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
+
+
 def find_pictures(folder: str | Path) -> list[Path]:
     """The picture files below a folder, sorted by path.
 
@@ -87,19 +99,6 @@ def find_pictures(folder: str | Path) -> list[Path]:
     if not found:
         raise UserError(f"no pictures in {folder} ({', '.join(sorted(EXTENSIONS))})")
     return found
-
-
-@dataclass(frozen=True)
-class PictureArray:
-    """Pictures in one memory-mapped array.
-
-    Attributes:
-        images: (N, 3, size, size) uint8; zeros where a picture is broken.
-        good: (N,) bool.
-    """
-
-    images: NDArray[np.uint8]
-    good: NDArray[np.bool_]
 
 
 def build_array(
@@ -128,8 +127,11 @@ def build_array(
     write_json(path.with_suffix(".json"), broken)
 
 
-def open_array(path: Path) -> PictureArray:
+def open_array(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Open an array of :func:`build_array`; warns of broken pictures.
+
+    Returns:
+        (N, 3, size, size) uint8, memory-mapped, zeros where a picture is broken; (N,) whether it is whole.
 
     Raises:
         UserError: the cache is corrupt.
@@ -142,7 +144,7 @@ def open_array(path: Path) -> PictureArray:
     good = np.ones(len(images), dtype=bool)
     good[[int(key) for key in broken]] = False
     warn_of_broken(list(broken.values()))
-    return PictureArray(images, good)
+    return images, good
 
 
 def decoded_path(files: Sequence[Path], size: int, cache_dir: Path) -> Path:
@@ -177,5 +179,3 @@ def decode_all(files: Sequence[Path], size: int, cache_dir: Path, workers: int |
 
     build_array(path, len(files), size, blocks(), "decoding")
     return path
-
-

@@ -134,11 +134,11 @@ class TableData(AttributeData):
         targets, whole = parse_labels(columns, wanted, names, table)
         self.attributes = attributes or infer_kinds(wanted, targets)
         split = parse_split([columns["split"][i] for i in whole] if "split" in columns else None, len(whole), table)
-        self._labels = LabelTable([str(self.images / names[i]) for i in whole], targets, split)
+        self._read = LabelTable([str(self.images / names[i]) for i in whole], targets, split)
 
     def table(self) -> LabelTable:
         """Labels of the whole rows of the table."""
-        return self._labels
+        return self._read
 
 
 def parse_split(values: Sequence[Any] | None, count: int, origin: str | Path) -> np.ndarray[Any, np.dtype[np.str_]]:
@@ -158,4 +158,3 @@ def parse_split(values: Sequence[Any] | None, count: int, origin: str | Path) ->
     if not (split == "report").any():
         split[split == "select"] = "report"
     return set_aside(split)
-
