@@ -24,7 +24,9 @@ JPEG_LUMINANCE = (
     (49, 64, 78, 87, 103, 121, 120, 101),
     (72, 92, 95, 98, 112, 100, 103, 99),
 )
-"""Quantisation table of ITU-T T.81, annex K.1; chrominance takes its mean slope through a flat 99 (annex K.2)."""
+"""Quantisation table of luminance, ITU-T T.81, table K.1."""
+JPEG_CHROMINANCE = ((17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47, 66, 99, 99))
+"""Of chrominance, table K.2: its upper left quarter; the rest is 99."""
 DRAWS = 24
 
 
@@ -174,8 +176,8 @@ def jpeg(x: Tensor, quality: Tensor) -> Tensor:
     dct = cosines.to(x)
     blocks = planes.reshape(n, c, height // 8, 8, width // 8, 8).transpose(3, 4)
     coefficients = dct @ blocks @ dct.T
-    luma_table = x.new_tensor(JPEG_LUMINANCE)
-    tables = torch.stack([luma_table, *[(luma_table * 1.4).clamp(max=99)] * 2])
+    chrominance = F.pad(x.new_tensor(JPEG_CHROMINANCE), (0, 4, 0, 4), value=99.0)
+    tables = torch.stack([x.new_tensor(JPEG_LUMINANCE), chrominance, chrominance])
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)[:, None, None, None, None, None]
     step = (scale * tables[:, None, None]).clamp(min=1)
     blocks = dct.T @ (torch.round(coefficients / step) * step) @ dct

@@ -53,7 +53,8 @@ class AttributeMetrics(torchmetrics.Metric):
     def gathered(self) -> tuple[Tensor, Tensor]:
         """The scores and labels of this process, or of all within ``compute`` and ``sync_context``; (N, m) float64."""
         empty = torch.zeros(0, len(self.attributes), dtype=torch.float64, device=self.device)
-        return dim_zero_cat(self.units or [empty]), dim_zero_cat(self.targets or [empty])
+        units, targets = (dim_zero_cat(part if len(part) else [empty]) for part in (self.units, self.targets))
+        return units, targets
 
 
 def attribute_metrics(units: Tensor, targets: Tensor, attributes: Mapping[str, str]) -> dict[str, Tensor]:

@@ -200,6 +200,7 @@ class AttributeData(pl.LightningDataModule):
         return self.labels.targets[rows]
 
     def _loader(self, split: str) -> DataLoader[dict[str, Tensor]]:
+        self.setup()
         data = LabelledPictures(self._images, self.labels.targets, self.rows(split))
         trainer = self.trainer
         ranks, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
