@@ -1,5 +1,6 @@
 """The command line: what ``train.py`` and ``edit.py`` do. Parsing and messages only; the work is in ``stages.py``."""
 
+import inspect
 import logging
 import os
 import sys
@@ -9,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
-from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter, Namespace
-from pytorch_lightning.utilities import rank_zero_only
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from ifgan_pl import __version__, stages
 from ifgan_pl.errors import UserError
 from ifgan_pl.resources import find
+from ifgan_pl.stages import is_rank_zero
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
 
@@ -57,7 +58,7 @@ class Parser(ArgumentParser):
 
 def fail(message: str) -> NoReturn:
     """Print one line, on rank 0 only, and leave with code 2."""
-    if rank_zero_only.rank == 0:
+    if is_rank_zero():
         print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
 
@@ -66,9 +67,10 @@ def stage_parser(stage: Callable[..., Any]) -> Parser:
     """A parser of a stage function's keywords, with ``--config`` and ``--trainer.*``."""
     summary = (stage.__doc__ or "").split("\n\n")[0]
     parser = Parser(description=" ".join(summary.split()))
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML of options; later ones win. Shipped: see configs/.")
+    parser.add_argument("--config", action="config", help="YAML of options; later ones win. Shipped: see configs/.")
     parser.add_function_arguments(stage, skip={"trainer"})
-    parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
+    if "trainer" in inspect.signature(stage).parameters:
+        parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
     return parser
 
 
@@ -92,16 +94,20 @@ def edit_parser() -> Parser:
     """The parser of ``edit.py``."""
     parser = Parser(prog="edit.py", description=EDIT)
     parser.add_argument("--version", action="version", version=f"ifgan_pl {__version__}")
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML of options; later ones win")
+    parser.add_argument("--config", action="config", help="YAML of options; later ones win")
     what = parser.add_argument_group("what to edit")
     what.add_argument("--attribute", help="one attribute, over --range: smile, age, gender, eyeglasses, pose, …")
     what.add_argument("--edit", nargs="+", default=[], metavar="NAME=STRENGTH", help="several at once: smile=+2 age=-1")
     what.add_argument("--hold", nargs="+", default=[], metavar="NAME", help="attributes that must not move, or: all")
-    what.add_argument("--range", nargs=2, type=float, default=[-3.0, 3.0], metavar=("LOW", "HIGH"), help="of --attribute")
+    what.add_argument(
+        "--range", nargs=2, type=float, default=[-3.0, 3.0], metavar=("LOW", "HIGH"), help="of --attribute"
+    )
     what.add_argument("--steps", type=int, default=7, help="pictures over --range")
     what.add_argument("--unit", default="std", help="std: standard deviations of the score; latent: the paper's α")
     what.add_argument("--mode", default="shift", help="shift adds to each face; to moves each face to that value")
-    what.add_argument("--metric", default="stored", help="stored, covariance, sqrt, or identity: the paper's projection")
+    what.add_argument(
+        "--metric", default="stored", help="stored, covariance, sqrt, or identity: the paper's projection"
+    )
     what.add_argument("--layers", default=None, help="rows of W+ to shift, e.g. 0-7; predictions then no longer apply")
     faces = parser.add_argument_group("which faces")
     faces.add_argument("--generator", default="ffhq-mobile", help="name of an embedded generator, or a file")
@@ -161,7 +167,7 @@ def resolve_configs(arguments: list[str]) -> list[str]:
     return resolved
 
 
-class one_line_errors:  # noqa: N801 - reads as a statement
+class one_line_errors:
     """Show a :class:`UserError` as one line with exit code 2, and keep other libraries' chatter off the screen."""
 
     def __enter__(self) -> None:

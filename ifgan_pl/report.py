@@ -47,7 +47,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def heat_maps(
     matrices: Mapping[str, Any], names: Sequence[str], *, limit: float | None = None, rows: str = "", columns: str = ""
 ) -> Figure:
-    """Matrices (m, m) side by side, with their numbers, on one colour scale; ``limit`` is its end (default: the largest)."""
+    """Matrices (m, m) side by side, with their numbers, on one colour scale that ends at ``limit``."""
     arrays = {title: np.asarray(matrix, dtype=float) for title, matrix in matrices.items()}
     end = limit or max(float(np.abs(a).max()) for a in arrays.values()) or 1.0
     figure = Figure(figsize=(4.6 * len(arrays), 4.4), layout="constrained")
@@ -76,7 +76,9 @@ def histograms(scores: Any, names: Sequence[str]) -> Figure:
     return figure
 
 
-def write_report(folder: str | Path, *, title: str, sections: Sequence[tuple[str, str]], data: Mapping[str, Any]) -> Path:
+def write_report(
+    folder: str | Path, *, title: str, sections: Sequence[tuple[str, str]], data: Mapping[str, Any]
+) -> Path:
     """Write ``index.html`` and ``report.json``.
 
     Args:

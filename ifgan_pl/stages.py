@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ifgan_pl import __version__
 from ifgan_pl.artefacts import file_digest, json_digest, load_tensors
+from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.data.labels import read_labels
 from ifgan_pl.data.store import ScoreStore, changed
@@ -28,7 +29,7 @@ from ifgan_pl.generators.base import parameter_digest
 from ifgan_pl.numerics import numerics_of
 from ifgan_pl.resources import find
 from ifgan_pl.sampling import check_space, check_truncation, native_resolution, parse_indices
-# SCORER
+from ifgan_pl.scorer import load_scorer
 from ifgan_pl.tasks.edit import PARTS, Column, EditPlan, EditTask, sweep
 from ifgan_pl.tasks.progress import SampleProgress
 from ifgan_pl.tasks.score import ScoreTask
@@ -38,31 +39,37 @@ SCORER = "scorer-faces"
 Scorer = Callable[[Tensor], Tensor]
 
 
-@rank_zero_only
+def is_rank_zero() -> bool:
+    """Whether this process speaks for all."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
 def say(message: str) -> None:
     """Tell the user, once."""
-    print(message, flush=True)
+    if is_rank_zero():
+        print(message, flush=True)
 
 
-def load_scorer(name: str) -> Scorer:
+def find_scorer(name: str) -> Scorer:
     """A scorer by name.
 
     Args:
-        name: a Lightning checkpoint of :class:`FacialAttributeScorer`, the name of a shipped one (``scorer-faces``), or
-            ``package.module:attribute``, a callable of the user's from pictures (N, 3, H, W) in [-1, 1] to (N, m) that
+        name: a checkpoint of :class:`ifgan_pl.scorer.FacialAttributeScorer`, the name of a shipped one
+            (``scorer-faces``), or ``package.module:attribute``: a callable of the user's that takes pictures
+            (N, 3, H, W) in [-1, 1], gives scores (N, m), and
             lists its ``attributes``.
     """
     module, colon, attribute = name.partition(":")
-    if colon and not Path(name).exists():
-        try:
-            found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"no scorer at {name!r} ({error})") from None
-        scorer = found() if isinstance(found, type) else found
-        if not hasattr(scorer, "attributes"):
-            raise UserError(f"the scorer {name!r} must list its score columns as .attributes")
-        return scorer  # type: ignore[no-any-return]
-    return FacialAttributeScorer.load(find(name, "checkpoints", (".ckpt",)))
+    if not colon or Path(name).exists():
+        return load_scorer(find(name, "checkpoints", (".ckpt",)))
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"no scorer at {name!r} ({error})") from None
+    scorer: Scorer = found() if isinstance(found, type) else found
+    if not hasattr(scorer, "attributes"):
+        raise UserError(f"the scorer {name!r} must list its score columns as .attributes")
+    return scorer
 
 
 def scorer_inputs(scorer: Scorer, name: str) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def score(
         the folder.
     """
     trainer_ = make_trainer(trainer, "scoring faces")
-    faces, judge = load_generator(generator), load_scorer(scorer)
+    faces, judge = load_generator(generator), find_scorer(scorer)
     space = space or edit_space(faces)
     check_space(faces, space)
     check_truncation(faces, truncation)
@@ -138,7 +145,7 @@ def score(
     }
     numerics = numerics_of(trainer_.strategy.root_device).as_dict()
     store = ScoreStore(out, num=num, inputs=inputs, numerics=numerics, block_size=block_size)
-    if rank_zero_only.rank == 0:
+    if is_rank_zero():
         for note in store.begin(allow_numerics_change=allow_numerics_change):
             say(note)
         if not store.missing()[0]:
@@ -209,7 +216,7 @@ def boundary(
         names, values = read_labels(scores, len(codes))
         kinds = []
     if attributes:
-        chosen = [attribute_column(a, names) for a in attributes]
+        chosen = [attribute_index(a, names) for a in attributes]
         names, values = [names[i] for i in chosen], values[:, chosen]
         kinds = [kinds[i] for i in chosen] if kinds else []
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -229,13 +236,6 @@ def boundary(
     fitted.save(out)
     say(f"boundary: {', '.join(fitted.attributes)} from {len(codes)} codes in {out}")
     return Path(out)
-
-
-def attribute_column(name: str, names: Sequence[str]) -> int:
-    """Column of an attribute or of its synonym among score columns."""
-    from ifgan_pl.attributes import attribute_index
-
-    return attribute_index(name, names)
 
 
 def read_latents(path: str) -> Tensor:
@@ -378,13 +378,13 @@ def edit(
         if column.changes:
             options = {k: getattr(plan, k) for k in ("hold", "unit", "mode", "metric", "layers")}
             editor.shifted(codes[:1], column.changes, **options)
-    judge = load_scorer(scorer) if scorer else None
+    judge = find_scorer(scorer) if scorer else None
     task = EditTask(editor, codes, numbers, plan, folder, formats=formats, scorer=judge, batch_size=batch_size)
     if resume and folder.exists() and any(folder.iterdir()) and not (folder / PARTS).exists():
         raise UserError(f"{out} holds no interrupted run: choose another --out")
     trainer_.predict(task, return_predictions=False)
     trainer_.strategy.barrier()
-    results = task.finish() if rank_zero_only.rank == 0 else []
+    results = task.finish() if is_rank_zero() else []
     for path in results:
         say(f"edit: {path}")
     return results

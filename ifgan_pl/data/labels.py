@@ -43,7 +43,9 @@ def read_labels(path: str | Path, count: int) -> tuple[list[str], Tensor]:
     if not names:
         raise UserError(f"{path} has no attribute columns; its header is {', '.join(header)}")
     if key is None and len(rows) - 1 != count:
-        raise UserError(f"{path} has {len(rows) - 1} rows for {count} codes: add a column index, or give one row a code")
+        raise UserError(
+            f"{path} has {len(rows) - 1} rows for {count} codes: add a column index, or give one row a code"
+        )
     values = torch.full((count, len(names)), float("nan"))
     for line, row in enumerate(rows[1:], start=2):
         try:
@@ -54,7 +56,7 @@ def read_labels(path: str | Path, count: int) -> tuple[list[str], Tensor]:
                 raise IndexError
         except (ValueError, IndexError):
             raise UserError(
-                f"{path}, line {line}: {len(header)} fields expected, numbers, of a code from 0 to {count - 1}; got {row}"
+                f"{path}, line {line}: numbers of a code from 0 to {count - 1} expected, got {row}"
             ) from None
     return names, values
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -19,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ifgan_pl.artefacts import atomic_path, write_json
 from ifgan_pl.editor import Editor
 from ifgan_pl.numerics import map_micro_batches
-from ifgan_pl.pictures import draw_strip, save_picture, to_uint8
+from ifgan_pl.pictures import draw_strip, read_provenance, save_picture, to_uint8
 
 CELL = 224
 ROWS_A_STRIP = 12
@@ -57,7 +56,9 @@ class EditPlan:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def sweep(attribute: str, low: float, high: float, steps: int, *, unit: str = "std", mode: str = "shift") -> list[Column]:
+def sweep(
+    attribute: str, low: float, high: float, steps: int, *, unit: str = "std", mode: str = "shift"
+) -> list[Column]:
     """Columns of one attribute over a range, with the original among them."""
     values = np.linspace(low, high, steps).round(6).tolist()
     suffix = "sd" if unit == "std" else ""
@@ -147,11 +148,10 @@ class EditTask(pl.LightningModule):
         plan = self.plan
         options = {k: getattr(plan, k) for k in ("hold", "unit", "mode", "metric", "layers")}
         codes = self.codes[positions]
-        views = {"truncation": plan.truncation, "resolution": plan.resolution}
         columns = []
         for column in plan.columns:
             edited = self.editor.shifted(codes, column.changes, **options) if column.changes else codes
-            columns.append(self.editor.pictures(edited, **views))
+            columns.append(self.editor.pictures(edited, truncation=plan.truncation, resolution=plan.resolution))
         scores = [map_micro_batches(self.scorer, c).cpu() for c in columns] if self.scorer is not None else None
         pixels = [to_uint8(c) for c in columns]
         self._drain(keep=2 * self.batch_size)
@@ -196,8 +196,6 @@ class EditTask(pl.LightningModule):
 
     def finish(self) -> list[Path]:
         """Assemble what spans faces, on rank 0 after all ranks are done: strips, ``edits.csv``, ``provenance.json``."""
-        from ifgan_pl.pictures import read_provenance
-
         parts = [self._part(p) for p in range(len(self.codes))]
         infos = [read_provenance(p) for p in parts]
         results: list[Path] = []
