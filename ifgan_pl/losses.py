@@ -52,19 +52,4 @@ HINGE = Loss(
 """Targets are -1 and +1; the loss of the paper's support vector machine."""
 
 
-def smoothed_hinge(width: float) -> Loss:
-    """The hinge with a parabola of this width at its corner; targets are -1 and +1. At most width/2 below it."""
-
-    def value(z: Tensor, t: Tensor) -> Tensor:
-        gap = (1 - t * z).clamp_min(0)
-        inside = gap.clamp_max(width)
-        return inside.square() / (2 * width) + (gap - inside)
-
-    return Loss(
-        value=value,
-        slope=lambda z, t: -t * ((1 - t * z) / width).clamp(0, 1),
-        curvature=lambda z, t: ((t * z < 1) & (t * z > 1 - width)).to(z.dtype) / width,
-    )
-
-
 LOSSES = {"squared": SQUARED, "logistic": LOGISTIC, "squared_hinge": SQUARED_HINGE, "hinge": HINGE}
