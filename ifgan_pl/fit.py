@@ -1,7 +1,7 @@
 """From scored codes to a :class:`LinearBoundary`: selection of samples, solver, statistics, accuracies."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ def fit_boundary(
     metric: str = "covariance",
     seed: int = 0,
     device: torch.device | str | None = None,
+    solve: Callable[..., solvers.Solution] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> LinearBoundary:
     """Fit the hyperplanes of all attributes at once.
@@ -62,6 +63,8 @@ def fit_boundary(
         metric: default metric of the boundary.
         seed: of the split and of the bootstrap.
         device: that computes; ``None``: where the codes are. Other codes are brought there in parts, pass by pass.
+        solve: solves in the place of the named solver, from the same targets and with its signature, as
+            :func:`ifgan_pl.tasks.boundary.sgd` does.
         provenance: JSON-able, kept in the boundary.
 
     Returns:
@@ -80,7 +83,7 @@ def fit_boundary(
         validation = 0.3 if selection == "extremes" else 0.1
     if not 0 <= validation < 1:
         raise UserError(f"validation must be a share in [0, 1), got {validation}")
-    everyone, own = _gather(scores.double().cpu())
+    everyone, own = _gather(scores.cpu())
 
     columns: list[Column] = []
     failed: dict[str, str] = {}
@@ -94,6 +97,7 @@ def fit_boundary(
         raise UserError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
 
     problem = _Problem(codes, columns, own, selection, solver, balanced, device)
+    problem.solver = solve or problem.solver
     solution = problem.solve(l2)
     normals, biases = problem.planes(solution)
     distances = _gather(_decide(codes, normals, biases, device))[0]
@@ -156,7 +160,7 @@ class _Problem:
         device: torch.device,
     ) -> None:
         self.codes, self.columns, self.own, self.selection, self.device = codes, columns, own, selection, device
-        self.solver = solver
+        self.name, self.solver = solver, solvers.SOLVERS[solver]
         targets = torch.stack([column.target(solver)[own] for column in columns], 1)
         self.weights = torch.stack([column.balance()[own] for column in columns], 1) if balanced else None
         self.rows = targets.isfinite().any(1)
@@ -174,7 +178,7 @@ class _Problem:
         if l2 == "cv":
             found, selected = cross_validate(self.inputs, self.targets, first_row=self.own.start)
             self.statistics = selected if self.inputs is self.codes else moments(self.codes, device=self.device)
-            penalty = found.best * CURVATURE[self.solver] * selected.scale
+            penalty = found.best * CURVATURE[self.name] * selected.scale
         else:
             self.statistics = moments(self.codes, device=self.device)
             selected = self.statistics if self.inputs is self.codes else moments(self.inputs)
@@ -183,13 +187,13 @@ class _Problem:
             else:
                 penalty = float(l2) * self.statistics.scale
         self.options["statistics"] = selected
-        return solvers.SOLVERS[self.solver](self.inputs, self.targets, l2=penalty, **self.options)
+        return self.solver(self.inputs, self.targets, l2=penalty, **self.options)
 
     def planes(self, solution: solvers.Solution) -> tuple[Tensor, Tensor]:
         """Unit normals and biases; where scores are fitted, planes of predicted score = threshold."""
         length = torch.linalg.vector_norm(solution.weights, dim=1)
         biases = solution.biases
-        if self.solver == "ridge" and self.selection == "all":
+        if self.name == "ridge" and self.selection == "all":
             biases = biases - biases.new_tensor([(c.threshold - c.mean) / c.sd for c in self.columns])
         return solution.weights / length[:, None], biases / length
 
@@ -197,7 +201,7 @@ class _Problem:
         """:class:`~ifgan_pl.stability.Stability` of each normal, and the samples for a cosine of .95."""
         rank = dist.get_rank() if dist.is_initialized() else 0
         again = bootstrap(
-            solvers.SOLVERS[self.solver],
+            self.solver,
             self.inputs,
             self.targets,
             solution,
@@ -214,10 +218,10 @@ class _Problem:
 
 
 def _decide(codes: Tensor, normals: Tensor, biases: Tensor, device: torch.device) -> Tensor:
-    """Signed distances (N, m) float64 on the CPU."""
+    """Signed distances (N, m) on the CPU."""
     normals, biases = normals.to(device, codes.dtype), biases.to(device, codes.dtype)
-    parts = [torch.addmm(biases, codes[rows].to(device), normals.mT).double().cpu() for rows in chunks(codes)]
-    return torch.cat(parts) if parts else torch.zeros(0, len(normals), dtype=torch.float64)
+    parts = [torch.addmm(biases, codes[rows].to(device), normals.mT).cpu() for rows in chunks(codes)]
+    return torch.cat(parts) if parts else torch.zeros(0, len(normals), dtype=codes.dtype)
 
 
 def _gather(rows: Tensor) -> tuple[Tensor, slice]:

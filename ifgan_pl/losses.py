@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -53,3 +54,25 @@ HINGE = Loss(
 
 
 LOSSES = {"squared": SQUARED, "logistic": LOGISTIC, "squared_hinge": SQUARED_HINGE, "hinge": HINGE}
+
+
+def masked_loss(name: str, decisions: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of a loss over the targets that are there, by attribute.
+
+    Args:
+        name: ``squared``, ``logistic``, ``squared_hinge`` or ``hinge``; each says above what its targets are.
+        decisions: (N, m) decision values ``wᵀx + b``.
+        targets: (N, m); NaN: missing.
+        weights: (N,) or (N, m) sample weights ≥ 0; ``None``: ones.
+
+    Returns:
+        (m,); zero for an attribute of which no target is there.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"loss of {', '.join(LOSSES)} expected, got {name!r}")
+    present = targets.isfinite()
+    share = present.to(decisions.dtype)
+    if weights is not None:
+        share = share * weights.reshape(len(targets), -1).to(decisions.dtype)
+    values: Tensor = LOSSES[name].value(decisions, torch.where(present, targets, 0).to(decisions.dtype))
+    return (share * values).sum(0) / share.sum(0).clamp_min(1e-12)

@@ -40,12 +40,13 @@ class Column:
     def __init__(
         self, name: str, kind: str | None, scores: Tensor, selection: str, validation: float, seed: int
     ) -> None:
-        self.name, self.scores, self.selection = name, scores, selection
+        self.name, self.selection = name, selection
+        self._scores = scores
         self.valid = scores.isfinite()
         count = int(self.valid.sum())
         if count < 2 * LEAST:
             raise UserError(f"{count} of {len(scores)} samples have a finite score; at least {2 * LEAST} are needed")
-        values = scores[self.valid]
+        values = scores[self.valid].double()
         if values.min() == values.max():
             raise UserError(f"all {count} scores are {float(values[0]):g}; a boundary needs scores that differ")
         unit = bool(((values >= 0) & (values <= 1)).all())
@@ -60,7 +61,7 @@ class Column:
             )
         # one stream for all attributes, so that complete columns share their validation rows
         order = np.random.default_rng(seed).permutation(len(scores))
-        self.part = torch.where(self.valid, REMAINING, UNUSED)
+        self.part = torch.where(self.valid, REMAINING, UNUSED).to(torch.uint8)
         if selection == "all":
             rows = torch.from_numpy(order)[self.valid[order]]
             kept = round(validation * count)
@@ -79,6 +80,11 @@ class Column:
             side = torch.from_numpy(np.random.default_rng(seed).permutation(side.numpy()))
             train = int((1 - validation) * chosen)
             self.part[side[:train]], self.part[side[train:]] = TRAIN, VALIDATION
+
+    @property
+    def scores(self) -> Tensor:
+        """(N,) float64."""
+        return self._scores.double()
 
     def target(self, solver: str) -> Tensor:
         """(N,) what the solver is to predict, NaN outside the training part."""
@@ -117,7 +123,8 @@ class Column:
         stand for the whole sample.
         """
         weight = self._outside()
-        distance, scores = distance.where(self.valid, torch.zeros(())), self.scores.where(self.valid, torch.zeros(()))
+        zero = torch.zeros((), dtype=torch.float64)
+        distance, scores = distance.double().where(self.valid, zero), self.scores.where(self.valid, zero)
         share = weight / weight.sum()
         centred = distance - share @ distance
         slope = float((share * centred) @ scores / ((share * centred) @ centred))
@@ -128,9 +135,13 @@ class Column:
         r2 = 1 - float(share @ error.square() / (share @ (scores - share @ scores).square()))
         probability = self.probability() if self.kind == "binary" else (self.scores > self.threshold).double()
         unit = float((share @ centred.square()).sqrt())
-        probability = probability.masked_fill(weight == 0, torch.nan)
+        rows = weight > 0
         platt = solvers.logistic(
-            distance[:, None] / unit, probability[:, None], weights=weight, l2=1e-4, reduce=lambda total: total
+            distance[rows, None] / unit,
+            probability[rows, None],
+            weights=weight[rows],
+            l2=1e-4,
+            reduce=lambda total: total,
         )
         return {
             "lambda": slope,
