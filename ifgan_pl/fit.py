@@ -161,7 +161,7 @@ class _Problem:
     ) -> None:
         self.codes, self.columns, self.own, self.selection, self.device = codes, columns, own, selection, device
         self.name, self.solver = solver, solvers.SOLVERS[solver]
-        targets = torch.stack([column.target(solver)[own] for column in columns], 1)
+        targets = torch.stack([column.target(solver)[own].to(codes.dtype) for column in columns], 1)
         self.weights = torch.stack([column.balance()[own] for column in columns], 1) if balanced else None
         self.rows = targets.isfinite().any(1)
         self.inputs = codes
@@ -169,7 +169,7 @@ class _Problem:
             self.inputs = codes[self.rows.to(codes.device)].to(device)
             targets = targets[self.rows]
             self.weights = None if self.weights is None else self.weights[self.rows]
-        self.targets = targets.to(device, codes.dtype)
+        self.targets = targets.to(device)
         self.options: dict[str, Any] = {"weights": None if self.weights is None else self.weights.to(self.targets)}
 
     def solve(self, l2: float | str) -> solvers.Solution:

@@ -304,6 +304,6 @@ class _Problem:
 
 
 def chunks(codes: Tensor) -> list[slice]:
-    """Slices of rows, small enough for a CPU's cache or large enough to fill a GPU."""
-    rows = 2**16 if codes.is_cuda else 2**12
+    """Slices of rows, few enough not to need much memory and many enough to fill a device."""
+    rows = 2**16 if codes.is_cuda else 2**13
     return [slice(start, min(start + rows, len(codes))) for start in range(0, len(codes), rows)]
