@@ -267,3 +267,12 @@ def test_two_ranks_find_the_boundary_of_one(data: Data, tmp_path: Path) -> None:
         torch.testing.assert_close(first.normals, one.normals, atol=1e-5, rtol=0, msg=name)
         torch.testing.assert_close(first.lambdas, one.lambdas, atol=0, rtol=1e-4, msg=name)
         assert first.metrics["samples"] == 6000
+
+
+def test_w_plus_codes_are_fitted_layer_after_layer(data: Data) -> None:
+    codes, normals, scores = data
+    ws = codes.reshape(-1, 4, 5)
+    boundary = fit_boundary(ws, scores, attributes=NAMES, kinds=KINDS, space="w+", num_ws=4, l2=1e-3)
+    assert ((boundary.normals * normals).sum(1) > 0.97).all()
+    torch.testing.assert_close(boundary.distance(ws), boundary.distance(codes))
+    boundary.check_codes(ws, space="w+")
