@@ -1,0 +1,1 @@
+"""Stores of codes and scores, and the LightningDataModules."""

@@ -1,0 +1,287 @@
+"""MobileStyleGAN (Belousov 2021, arXiv 2104.04767): FFHQ faces at 1024², distilled from StyleGAN2-FFHQ.
+
+Activations are kept channels-last, (N, H, W, C). Three identities make plain PyTorch fast here, to rounding:
+
+- a style scales input channels, so it scales the columns of the pointwise weight instead of the picture;
+- sub-bands are stored as four contiguous groups (low, vertical, horizontal, diagonal), so that the inverse Haar
+  transform is four sums of contiguous vectors; the channels are reordered once, when the weights are converted;
+- noise and bias start the accumulator of the matrix product rather than being added after it.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ifgan_pl.generators.base import check_codes, parameter_digest, truncate
+from ifgan_pl.generators.openvino_ir import Graph
+
+CHANNELS = (512, 512, 512, 512, 256, 128, 64)
+"""Hidden channels at 8, 16, …, 512 pixels."""
+NUM_WS = 16
+SLOPE = 0.2
+PREVIEW_BLOCK = 4
+PREVIEW_CHANNELS = 64
+log = logging.getLogger(__name__)
+
+
+class MobileStyleGAN(nn.Module):
+    """``ffhq-mobile``: Z, W and W+ of StyleGAN2-FFHQ (the first 16 of its 18 styles), pictures of 1024 × 1024.
+
+    Styles: the 4² convolution reads row 0 of W+; block i (8 · 2^i pixels, i = 0…6) reads row 1 + 2i for its transform
+    and first convolution, row 2 + 2i for its second; the image head reads row 15. An (N, 18, 512) code of
+    StyleGAN2-FFHQ is accepted: its last two rows steer layers that this generator has not.
+
+    ``synthesis(w, resolution=128)`` is the preview: a small trained head on the 64² hidden layer, for scoring.
+    """
+
+    z_dim = w_dim = 512
+    c_dim = 0
+    num_ws = NUM_WS
+    img_resolution = 1024
+    img_channels = 3
+    spaces = ("z", "w", "w+")
+    name = "ffhq-mobile"
+    family = "stylegan2-ffhq"
+    w_mean: Tensor
+
+    def __init__(self, *, preview: bool = True) -> None:
+        super().__init__()
+        self.resolutions: tuple[int, ...] = (128, 1024) if preview else (1024,)
+        self.register_buffer("w_mean", torch.zeros(512))
+        self.mapping_layers = nn.ModuleList(nn.Linear(512, 512) for _ in range(8))
+        self.const = nn.Parameter(torch.zeros(1, 512, 4, 4))
+        self.first = FirstConv()
+        inputs = (512, *CHANNELS[:-1])
+        self.blocks = nn.ModuleList(Block(i, o, 8 << k) for k, (i, o) in enumerate(zip(inputs, CHANNELS, strict=True)))
+        self.to_img = ModulatedPointwise(CHANNELS[-1], 12)
+        self.preview = PreviewHead() if preview else None
+        self.fingerprint = ""
+
+    def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Z to W (Karras 2019, sec. 2): (N, 512) -> (N, 512), before truncation; ``c`` must be ``None``."""
+        if c is not None:
+            raise ValueError("ffhq-mobile is unconditional: c must be None")
+        check_codes(z, dim=512, num_ws=1, name=self.name)
+        x = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+        for layer in self.mapping_layers:
+            x = F.leaky_relu(layer(x), SLOPE) * 2**0.5
+        return x
+
+    def truncate(self, w: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+        """``w_mean + psi (w - w_mean)``; see :func:`ifgan_pl.generators.base.truncate`."""
+        return truncate(w, self.w_mean, psi, cutoff, self.num_ws)
+
+    def hidden(self, ws: Tensor, blocks: int) -> Tensor:
+        """Activations after this many blocks: ws (N, 16, 512) -> (N, H, W, C), H = W = 4 · 2^blocks."""
+        x = self.first(self.const, ws[:, 0])
+        for i in range(blocks):
+            x = self.blocks[i](x, ws[:, 1 + 2 * i], ws[:, 2 + 2 * i])
+        return x
+
+    def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
+        """(N, 512) or (N, 16, 512), truncated -> (N, 3, 1024, 1024), or (N, 3, 128, 128) for ``resolution=128``."""
+        resolution = resolution or self.img_resolution
+        if resolution not in self.resolutions:
+            raise ValueError(f"{self.name} gives {self.resolutions} pixels natively, got resolution={resolution}")
+        if w.ndim == 3 and w.shape[1:] == (18, 512):
+            log.warning("ffhq-mobile has 16 styles: the last two rows of an 18-row W+ code are not used")
+            w = w[:, :NUM_WS]
+        check_codes(w, dim=512, num_ws=NUM_WS, name=self.name)
+        ws = w if w.ndim == 3 else w[:, None].expand(-1, NUM_WS, -1)
+        if resolution == 128 and self.preview is not None:
+            x = self.hidden(ws, PREVIEW_BLOCK)
+            scale = F.linear(ws[:, 9], self.blocks[PREVIEW_BLOCK].up.weight, self.blocks[PREVIEW_BLOCK].up.bias)
+            return self.preview(x, scale, ws[:, 9])
+        x = self.hidden(ws, len(self.blocks))
+        return inverse_haar(self.to_img(x, ws[:, 15])).permute(0, 3, 1, 2)
+
+    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
+        """The same as :meth:`synthesis`."""
+        return self.synthesis(w, resolution)
+
+    def load(self, weights: Mapping[str, Tensor]) -> "MobileStyleGAN":
+        """Take converted weights (:func:`convert`) and, where there is one, the preview head; freeze; fingerprint."""
+        self.load_state_dict(dict(weights), strict=True)
+        self.requires_grad_(False).eval()
+        self.fingerprint = parameter_digest(self)
+        return self
+
+
+class FirstConv(nn.Module):
+    """Style-scaled full 3 × 3 convolution of the 4 × 4 constant."""
+
+    noise: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.style = nn.Linear(512, 512)
+        self.weight = nn.Parameter(torch.zeros(512, 512, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(512))
+        self.register_buffer("noise", torch.zeros(4, 4))
+
+    def forward(self, const: Tensor, w: Tensor) -> Tensor:
+        x = F.conv2d(const * self.style(w)[:, :, None, None], self.weight, self.bias, padding=1) + self.noise
+        return F.leaky_relu(x, SLOPE).permute(0, 2, 3, 1)
+
+
+class ModulatedPointwise(nn.Module):
+    """A 1 × 1 convolution whose input channels are scaled by a style, with fixed noise for each pixel if it has any."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.style = nn.Linear(512, inputs)
+        self.weight = nn.Parameter(torch.zeros(outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        n, height, width, channels = x.shape
+        weight = (self.weight * self.style(w)[:, None]).mT  # (N, C_in, C_out)
+        start = self.bias.expand(n, height * width, -1) if noise is None else noise.expand(n, -1, -1) + self.bias
+        x = x.reshape(n, height * width, channels)
+        x = torch.baddbmm(start, x, weight) if noise is None else start.baddbmm_(x, weight)
+        return x.view(n, height, width, -1)
+
+
+class SeparableConv(nn.Module):
+    """Depthwise 3 × 3, then modulated 1 × 1 with noise, bias and leaky ReLU."""
+
+    noise: Tensor
+
+    def __init__(self, inputs: int, outputs: int, resolution: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Parameter(torch.zeros(inputs, 1, 3, 3))
+        self.pointwise = ModulatedPointwise(inputs, outputs)
+        self.register_buffer("noise", torch.zeros(resolution * resolution, 1))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        x = F.conv2d(x.permute(0, 3, 1, 2), self.depthwise, padding=1, groups=x.shape[3]).permute(0, 2, 3, 1)
+        return F.leaky_relu_(self.pointwise(x, w, self.noise), SLOPE)
+
+
+class Block(nn.Module):
+    """Style-scaled sub-bands to a picture of twice the side, then two separable convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, resolution: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(512, inputs)
+        self.conv1 = SeparableConv(inputs // 4, outputs, resolution)
+        self.conv2 = SeparableConv(outputs, outputs, resolution)
+
+    def forward(self, x: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
+        x = inverse_haar(x * self.up(w1)[:, None, None])
+        return self.conv2(self.conv1(x, w1), w2)
+
+
+class PreviewHead(nn.Module):
+    """A picture of 128² from the 64² hidden layer: 512 → 64 channels, depthwise 3 × 3, → 12 sub-bands, inverse Haar.
+
+    The hidden layer is read both as it is and as the next block reads it (scaled by that block's style).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(512, PREVIEW_CHANNELS)
+        self.reduce_styled = nn.Linear(512, PREVIEW_CHANNELS, bias=False)
+        self.depthwise = nn.Conv2d(PREVIEW_CHANNELS, PREVIEW_CHANNELS, 3, padding=1, groups=PREVIEW_CHANNELS)
+        self.out = ModulatedPointwise(PREVIEW_CHANNELS, 12)
+
+    def forward(self, x: Tensor, scale: Tensor, w: Tensor) -> Tensor:
+        """x (N, 64, 64, 512), scale (N, 512), w (N, 512) -> (N, 3, 128, 128)."""
+        n, height, width, channels = x.shape
+        weight = (self.reduce.weight + self.reduce_styled.weight * scale[:, None]).mT
+        x = torch.baddbmm(self.reduce.bias.expand(n, height * width, -1), x.reshape(n, -1, channels), weight)
+        x = F.leaky_relu(x, SLOPE).view(n, height, width, -1)
+        x = x + F.leaky_relu(self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), SLOPE)
+        return inverse_haar(self.out(x, w)).permute(0, 3, 1, 2)
+
+
+def inverse_haar(x: Tensor) -> Tensor:
+    """Inverse Haar transform without its factor ½ (folded into the weights before it).
+
+    Args:
+        x: (N, H, W, 4C): four contiguous groups of channels, low, vertical, horizontal and diagonal detail.
+
+    Returns:
+        (N, 2H, 2W, C).
+    """
+    n, height, width, channels = x.shape
+    low, vertical, horizontal, diagonal = x.split(channels // 4, dim=3)
+    top, bottom = low + vertical, low - vertical
+    right, cross = horizontal + diagonal, horizontal - diagonal
+    if torch.is_grad_enabled() and x.requires_grad or torch.compiler.is_compiling():
+        rows = torch.stack((top + right, top - right), 3), torch.stack((bottom + cross, bottom - cross), 3)
+        return torch.stack(rows, 2).reshape(n, 2 * height, 2 * width, channels // 4)
+    out = x.new_empty(n, height, 2, width, 2, channels // 4)
+    torch.add(top, right, out=out[:, :, 0, :, 0])
+    torch.sub(top, right, out=out[:, :, 0, :, 1])
+    torch.add(bottom, cross, out=out[:, :, 1, :, 0])
+    torch.sub(bottom, cross, out=out[:, :, 1, :, 1])
+    return out.view(n, 2 * height, 2 * width, channels // 4)
+
+
+def convert(mapping: Graph, synthesis: Graph) -> dict[str, Tensor]:
+    """Weights of the two published OpenVINO graphs, under this module's names (all but ``w_mean`` and ``preview``)."""
+    state: dict[str, Tensor] = {"const": synthesis.named("m.input.input")}
+    mapping_biases = [c[0] for c in mapping.inputs_of("Reshape") if c and c[0].shape == (512,)]
+    for i, ((weight, *_), bias) in enumerate(zip(mapping.inputs_of("MatMul"), mapping_biases, strict=True)):
+        state |= {f"mapping_layers.{i}.weight": weight, f"mapping_layers.{i}.bias": bias}
+    kernels = iter([c[0] for c in synthesis.inputs_of("Convolution")])
+    noises = iter([c[0] for c in synthesis.inputs_of("Add") if c and c[0].ndim == 4 and c[0].shape[:2] == (1, 1)])
+
+    def affine(name: str, source: str, scale: float, order: Tensor | None = None) -> dict[str, Tensor]:
+        weight = synthesis.named(f"{source}.modulation.weight") * scale
+        bias = synthesis.named(f"{source}.modulation.bias")[0] * scale
+        if order is not None:
+            weight, bias = weight[order], bias[order]
+        return {f"{name}.weight": weight, f"{name}.bias": bias}
+
+    order = band_order(512)
+    state |= affine("first.style", "m.conv1.conv", (9 * 512) ** -0.5)
+    state |= {
+        "first.weight": next(kernels)[order],
+        "first.bias": synthesis.named("m.conv1.bias").flatten()[order],
+        "first.noise": next(noises)[0, 0],
+    }
+    for i in range(len(CHANNELS)):
+        source, name = f"m.layers.{i}", f"blocks.{i}"
+        state |= affine(f"{name}.up", f"{source}.up", 0.5, order)
+        for conv in ("conv1", "conv2"):
+            depthwise = synthesis.named(f"{source}.{conv}.conv.weight_dw")[:, 0]
+            kernel, bias = next(kernels)[:, :, 0, 0], synthesis.named(f"{source}.{conv}.bias").flatten()
+            if conv == "conv2" and i + 1 < len(CHANNELS):  # what the next block reads as sub-bands
+                order = band_order(len(kernel))
+                kernel, bias = kernel[order], bias[order]
+            pointwise = f"{name}.{conv}.pointwise"
+            state |= affine(f"{pointwise}.style", f"{source}.{conv}.conv", (9 * len(depthwise)) ** -0.5)
+            state |= {f"{name}.{conv}.depthwise": depthwise, f"{name}.{conv}.noise": next(noises).reshape(-1, 1)}
+            state |= {f"{pointwise}.weight": kernel, f"{pointwise}.bias": bias}
+    order = band_order(12)
+    state |= affine("to_img.style", "m.layers.6.to_img.conv", 64**-0.5)
+    state["to_img.weight"] = next(kernels)[order, :, 0, 0] * 0.5
+    state["to_img.bias"] = synthesis.named("m.layers.6.to_img.bias").flatten()[order] * 0.5
+    return {key: value.contiguous() for key, value in state.items()}
+
+
+def band_order(channels: int) -> Tensor:
+    """From the published order (low of each, then (channel, 3) details) to four contiguous groups."""
+    quarter = channels // 4
+    details = [quarter + 3 * torch.arange(quarter) + k for k in range(3)]
+    return torch.cat([torch.arange(quarter), *details])
+
+
+def published_files() -> dict[str, str]:
+    """The four files of the wheel that :func:`convert` reads: a short name to a member of the archive."""
+    return {
+        f"{network}.{kind}": f"random_face/data/{network}Network.{kind}"
+        for network in ("Mapping", "Synthesis")
+        for kind in ("xml", "bin")
+    }
+
+
+def convert_files(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """:func:`convert` from the bytes of :func:`published_files`."""
+    return convert(Graph(files["Mapping.xml"], files["Mapping.bin"]), Graph(files["Synthesis.xml"], files["Synthesis.bin"]))

@@ -1,0 +1,141 @@
+"""Same codes, same bits: fixed micro-batches, one intra-op thread, and a record of what else decides the bits.
+
+The user's batch size only groups micro-batches, so it changes nothing. On a CPU a micro-batch is one sample computed by
+one thread (also the fastest), and several cores compute several samples side by side: neither the number of cores nor
+of ranks reaches the bits.
+"""
+
+import ctypes
+import os
+import platform
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MICRO_BATCH = {"cpu": 1, "cuda": 16}
+"""Samples computed at once, by device type."""
+THREADS = 1
+"""Intra-op threads of a micro-batch on the CPU."""
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What decides the bits of scores and pictures, apart from codes and weights; equal records, equal bits.
+
+    Attributes:
+        device: model name of the processor or GPU.
+        dtype: of weights and activations.
+        micro_batch: samples computed at once; the last micro-batch is padded.
+        threads: intra-op threads on a CPU.
+        compile: whether ``torch.compile`` is used.
+        tf32: whether matrix products on a GPU may round to TF32.
+        torch: version of PyTorch.
+    """
+
+    device: str
+    dtype: str
+    micro_batch: int
+    threads: int
+    compile: bool
+    tf32: bool
+    torch: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a manifest or a picture's provenance."""
+        return asdict(self)
+
+
+def numerics_of(device: torch.device | str, dtype: torch.dtype = torch.float32, *, compiled: bool = False) -> Numerics:
+    """The record under which this package computes on a device."""
+    device = torch.device(device)
+    return Numerics(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
+        dtype=str(dtype).removeprefix("torch."),
+        micro_batch=MICRO_BATCH.get(device.type, 1),
+        threads=THREADS if device.type == "cpu" else 0,
+        compile=compiled,
+        tf32=device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
+        torch=torch.__version__.split("+")[0],
+    )
+
+
+def processor_name() -> str:
+    """The CPU's model, as the operating system names it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        fields = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if fields:
+            return fields[0]
+    return platform.processor() or platform.machine()
+
+
+def workers() -> int:
+    """How many micro-batches to compute side by side on a CPU: the cores of this process's share of the node."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
+    """``function(codes)``, computed in micro-batches of the fixed size of the codes' device.
+
+    Args:
+        function: (n, …) -> (n, …), each row a function of its row alone.
+        codes: (N, …), N ≥ 1.
+
+    Returns:
+        the results, concatenated: (N, …), on the codes' device.
+    """
+    if len(codes) == 0:
+        raise ValueError("at least one code is needed, got none")
+    size = MICRO_BATCH.get(codes.device.type, 1)
+    pieces = list(codes.split(size))
+    padding = size - len(pieces[-1])
+    if padding:
+        pieces[-1] = torch.cat([pieces[-1], pieces[-1][-1:].expand(padding, *codes.shape[1:])])
+    if codes.device.type != "cpu":
+        results = [function(piece) for piece in pieces]
+    else:
+        use_one_thread()
+        inference = torch.is_inference_mode_enabled()
+        count = min(workers(), len(pieces))
+        if torch.is_grad_enabled() or count == 1:
+            results = [function(piece) for piece in pieces]
+        else:  # grad and inference modes are each thread's own
+
+            def run(piece: Tensor) -> Tensor:
+                with torch.inference_mode(inference), torch.no_grad():
+                    return function(piece)
+
+            with ThreadPoolExecutor(count) as pool:
+                results = list(pool.map(run, pieces))
+    if padding:
+        results[-1] = results[-1][:-padding]
+    return torch.cat(results) if len(results) > 1 else results[0]
+
+
+def use_one_thread() -> None:
+    """Apply the record's thread count, and keep freed memory for the next picture.
+
+    glibc returns blocks of several MB to the kernel when they are freed, and gets them back page by page, zeroed: that
+    costs 45 % of a 1024² synthesis (benchmarks/synthesis_speed.py). Kept in the heap they cost nothing.
+    """
+    if torch.get_num_threads() != THREADS:
+        torch.set_num_threads(THREADS)
+    global _heap_kept
+    if not _heap_kept and sys.platform == "linux":
+        _heap_kept = True
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mmap_max, trim_threshold, arena_max = -4, -1, -8
+            mallopt(mmap_max, 0)
+            mallopt(trim_threshold, 2**31 - 1)
+            mallopt(arena_max, 1)
+
+
+_heap_kept = False

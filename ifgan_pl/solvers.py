@@ -1,0 +1,72 @@
+"""How a boundary is fitted: one function each, one signature, exact and full-batch (see :mod:`ifgan_pl.newton`).
+
+Every solver minimises, for m attributes at once and each on its own,
+
+    ``Σᵢ ωᵢⱼ loss(wⱼᵀxᵢ + bⱼ, tᵢⱼ) / Σᵢ ωᵢⱼ + l2ⱼ/2 |wⱼ|²``
+
+over the rows whose target is not NaN, with the bias unpenalised. ``sklearn.svm.SVC``'s C is ``1 / (N l2)``. Keyword
+arguments that all share, :class:`Options`:
+
+- ``weights``: (N,) or (N, m) sample weights ≥ 0; default ones.
+- ``l2``: penalty, a number or (m,).
+- ``statistics``: :class:`~ifgan_pl.newton.Moments` of the codes over all ranks, where they are known already.
+- ``start``: weights (m, d) and biases (m,) to begin from; default zeros.
+- ``reduce``: sums a float64 tensor over ranks; default: over the process group where there is one.
+- ``tolerance``: the gradient's norm at which to stop, relative to that at zero.
+- ``max_steps``: Newton steps at most.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
+
+from torch import Tensor
+
+from ifgan_pl import losses
+from ifgan_pl.newton import Moments, Reduce, minimise
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments that all solvers share; the module says what they mean."""
+
+    weights: Tensor | None
+    statistics: Moments | None
+    start: tuple[Tensor, Tensor] | None
+    reduce: Reduce
+    tolerance: float
+    max_steps: int
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Hyperplanes ``wᵀx + b = 0`` and how they were found.
+
+    Attributes:
+        weights: (m, d) float64, not normalised.
+        biases: (m,) float64.
+        info: lists of m ``objective``, ``relative_gradient``, ``converged``, ``l2``; numbers ``newton_steps`` and
+            ``passes`` over the codes.
+    """
+
+    weights: Tensor
+    biases: Tensor
+    info: dict[str, Any]
+
+
+def ridge(codes: Tensor, targets: Tensor, *, l2: float | Tensor, **options: Unpack[Options]) -> Solution:
+    """Least squares ``(z - t)²/2`` on real targets: codes (N, d), targets (N, m). Products in float64."""
+    options = {"tolerance": 1e-9, **options}
+    return Solution(*minimise(losses.SQUARED, codes, targets, l2=l2, precise=True, **options))
+
+
+def logistic(codes: Tensor, targets: Tensor, *, l2: float | Tensor, **options: Unpack[Options]) -> Solution:
+    """Logistic regression on probabilities: codes (N, d), targets (N, m) in [0, 1]."""
+    return Solution(*minimise(losses.LOGISTIC, codes, targets, l2=l2, **options))
+
+
+def squared_hinge(codes: Tensor, targets: Tensor, *, l2: float | Tensor, **options: Unpack[Options]) -> Solution:
+    """Support vector machine with ``max(0, 1 - tz)²``: codes (N, d), targets (N, m) of -1 and +1."""
+    return Solution(*minimise(losses.SQUARED_HINGE, codes, targets, l2=l2, **options))
+
+
+SOLVERS: dict[str, Callable[..., Solution]] = {"ridge": ridge, "logistic": logistic, "squared_hinge": squared_hinge}

@@ -1,0 +1,1 @@
+"""The LightningModules that fit and predict."""
