@@ -148,7 +148,8 @@ class LinearBoundary(nn.Module):
             UserError: unknown name, an attribute both edited and held, directions that depend on each other.
         """
         step = self.edit_shift({name: 1.0}, hold=hold, unit="latent", metric=metric).double()
-        return (step / torch.linalg.vector_norm(step)).to(self.normals.dtype)
+        unit: Tensor = step / torch.linalg.vector_norm(step)
+        return unit.to(self.normals.dtype)
 
     @torch.no_grad()
     def edit_shift(

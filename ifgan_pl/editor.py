@@ -76,8 +76,9 @@ class Editor:
         latents = latents.to(device_of(self.generator), torch.float32)
         expected = {"z": (self.generator.z_dim,), "w": (self.generator.w_dim,)}.get(space)
         rows = {self.generator.num_ws, 18 if self.generator.num_ws == 16 else self.generator.num_ws}
-        if expected and tuple(latents.shape[1:]) != expected or not expected and (
-            latents.ndim != 3 or latents.shape[1] not in rows or latents.shape[2] != self.generator.w_dim
+        if (expected and tuple(latents.shape[1:]) != expected) or (
+            not expected
+            and (latents.ndim != 3 or latents.shape[1] not in rows or latents.shape[2] != self.generator.w_dim)
         ):
             shape = "(N, " + ", ".join(map(str, expected or (self.generator.num_ws, self.generator.w_dim))) + ")"
             raise UserError(f"{space.upper()} codes of {self.generator.name} are {shape}, got {tuple(latents.shape)}")
@@ -131,7 +132,11 @@ class Editor:
         )
         if len(set(names)) != len(names):
             raise UserError(f"an attribute is edited twice: {', '.join(changes)}")
-        held = [n for n in self.attributes if n not in names] if hold == "all" else [*([hold] if isinstance(hold, str) else hold)]
+        held = (
+            [n for n in self.attributes if n not in names]
+            if hold == "all"
+            else [*([hold] if isinstance(hold, str) else hold)]
+        )
         steps = []
         for name in names:  # the shift is linear in the changes: one step a unit of each, the others held
             self.boundary.edit_shift(dict.fromkeys(names, 1.0), hold=held, unit=unit, metric=metric)

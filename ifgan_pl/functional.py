@@ -29,7 +29,8 @@ def signed_distance(codes: Tensor, normals: Tensor, biases: Tensor | None = None
     distances = codes @ normals.mT
     if biases is not None:
         distances = distances + biases
-    return distances / torch.linalg.vector_norm(normals, dim=-1)
+    in_units: Tensor = distances / torch.linalg.vector_norm(normals, dim=-1)
+    return in_units
 
 
 def project_out(primal: Tensor, conditions: Tensor) -> Tensor:
@@ -66,7 +67,8 @@ def project_out(primal: Tensor, conditions: Tensor) -> Tensor:
     remaining = torch.linalg.vector_norm(rest)
     if not remaining > DEPENDENT**0.5:
         raise ValueError("primal lies in the span of the conditions: nothing is left to move along")
-    return (rest / remaining).to(primal.dtype).reshape(primal.shape)
+    unit: Tensor = rest / remaining
+    return unit.to(primal.dtype).reshape(primal.shape)
 
 
 def shift(
@@ -116,7 +118,7 @@ def move_to(
     distance = signed_distance(codes, normal[None], torch.as_tensor(bias, dtype=codes.dtype, device=codes.device))
     target = torch.as_tensor(target, dtype=codes.dtype, device=codes.device)
     target = target.reshape(-1, *[1] * (codes.ndim - 1))
-    step = (target - distance) * (normal / torch.linalg.vector_norm(normal))
+    step: Tensor = (target - distance) * normal / torch.linalg.vector_norm(normal)
     return codes + step * _layer_mask(codes, layers)
 
 

@@ -44,6 +44,14 @@ SQUARED_HINGE = Loss(
 """Targets are -1 and +1."""
 
 
+HINGE = Loss(
+    value=lambda z, t: (1 - t * z).clamp_min(0),
+    slope=lambda z, t: -t * (t * z < 1).to(z.dtype),
+    curvature=lambda z, t: z.new_zeros(()).expand_as(z),
+)
+"""Targets are -1 and +1; the loss of the paper's support vector machine."""
+
+
 def smoothed_hinge(width: float) -> Loss:
     """The hinge with a parabola of this width at its corner; targets are -1 and +1. At most width/2 below it."""
 
@@ -57,3 +65,6 @@ def smoothed_hinge(width: float) -> Loss:
         slope=lambda z, t: -t * ((1 - t * z) / width).clamp(0, 1),
         curvature=lambda z, t: ((t * z < 1) & (t * z > 1 - width)).to(z.dtype) / width,
     )
+
+
+LOSSES = {"squared": SQUARED, "logistic": LOGISTIC, "squared_hinge": SQUARED_HINGE, "hinge": HINGE}

@@ -69,7 +69,9 @@ def processor_name() -> str:
     """The CPU's model, as the operating system names it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        fields = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        fields = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         if fields:
             return fields[0]
     return platform.processor() or platform.machine()
@@ -94,7 +96,7 @@ def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor) -> Te
     if len(codes) == 0:
         raise ValueError("at least one code is needed, got none")
     size = MICRO_BATCH.get(codes.device.type, 1)
-    pieces = list(codes.split(size))
+    pieces = list(torch.split(codes, size))
     padding = size - len(pieces[-1])
     if padding:
         pieces[-1] = torch.cat([pieces[-1], pieces[-1][-1:].expand(padding, *codes.shape[1:])])

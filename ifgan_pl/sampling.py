@@ -52,7 +52,9 @@ def sample_codes(
     if space == "z":
         return z
     with torch.no_grad():
-        w = generator.truncate(map_micro_batches(generator.mapping, z.to(generator_dtype(generator))), truncation).float()
+        w = generator.truncate(
+            map_micro_batches(generator.mapping, z.to(generator_dtype(generator))), truncation
+        ).float()
     return w if space == "w" else w[:, None].expand(-1, generator.num_ws, -1)
 
 
@@ -100,7 +102,9 @@ def native_resolution(generator: Generator, resolution: int | None) -> tuple[int
     if resolution in generator.resolutions:
         return resolution, 1
     if resolution <= 0 or full % resolution:
-        raise UserError(f"{generator.name} makes {full} × {full} pictures: --resolution must divide {full}, got {resolution}")
+        raise UserError(
+            f"{generator.name} makes {full} × {full} pictures: --resolution must divide {full}, got {resolution}"
+        )
     return full, full // resolution
 
 

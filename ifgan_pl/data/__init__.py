@@ -1,1 +1,1 @@
-"""Stores of codes and scores, and the LightningDataModules."""
+"""The store of codes and scores, labels from files, and the LightningDataModules."""

@@ -86,12 +86,14 @@ class ScoreStore:
         numerics = changed(old.numerics, self.numerics)
         if numerics and not allow_numerics_change:
             raise UserError(
-                f"{self.root} was computed under another numerics record ({'; '.join(numerics)}): scores would agree to "
-                "1e-2 sd, not bit for bit; --allow_numerics_change accepts that"
+                f"{self.root} was computed under another numerics record ({'; '.join(numerics)}): scores would agree "
+                "to 1e-2 sd, not bit for bit; --allow_numerics_change accepts that"
             )
         if self.num != old.num or numerics:
             self._write_manifest()
-        return [f"numerics changed ({'; '.join(numerics)}): new blocks agree with old ones to 1e-2 sd"] if numerics else []
+        return (
+            [f"numerics changed ({'; '.join(numerics)}): new blocks agree with old ones to 1e-2 sd"] if numerics else []
+        )
 
     def _write_manifest(self) -> None:
         manifest = {k: getattr(self, k) for k in ("num", "inputs", "numerics", "block_size")}
@@ -120,7 +122,9 @@ class ScoreStore:
         """
         tensors, metadata = load_tensors(self.path(block))
         if tensors_digest(tensors) != metadata.get("digest"):
-            raise UserError(f"{self.path(block)} does not match its digest: run `python train.py score` again to redo it")
+            raise UserError(
+                f"{self.path(block)} does not match its digest: run `python train.py score` again to redo it"
+            )
         if len(tensors["scores"]) != len(block):
             raise UserError(f"{self.path(block)} holds {len(tensors['scores'])} samples, {len(block)} expected")
         return tensors

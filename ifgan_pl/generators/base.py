@@ -4,6 +4,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from ifgan_pl.artefacts import tensors_digest
+
 SPACES = ("z", "w", "w+")
 """Names of the latent spaces: ``z`` (N, z_dim), ``w`` (N, w_dim), ``w+`` (N, num_ws, w_dim)."""
 
@@ -19,7 +21,7 @@ class Generator(Protocol):
             family without W.
         num_ws: how many style inputs synthesis has (the rows of a W+ code); 1 for a family without W.
         img_resolution, img_channels: side of the square picture in pixels, and its channels.
-        spaces: the latent spaces that it has, e.g. ``("z", "w", "w+")``; the last but W+ is where boundaries live.
+        spaces: the latent spaces that it has, e.g. ``("z", "w", "w+")``.
         w_mean: (w_dim,) float32, the centre of truncation; ``None`` for a family without W.
         resolutions: the sides in pixels that ``synthesis`` gives natively, ascending, ending with ``img_resolution``.
         fingerprint: hexadecimal digest of weights and configuration; equal digests give equal pictures.
@@ -92,13 +94,11 @@ def truncate(w: Tensor, w_mean: Tensor, psi: float, cutoff: int | None = None, n
 
 def check_codes(w: Tensor, *, dim: int, num_ws: int, name: str) -> None:
     """Refuse codes of another shape than (N, dim) or (N, num_ws, dim)."""
-    if not (w.ndim == 2 and w.shape[1] == dim or w.ndim == 3 and w.shape[1:] == (num_ws, dim)):
+    if not ((w.ndim == 2 and w.shape[1] == dim) or (w.ndim == 3 and w.shape[1:] == (num_ws, dim))):
         expected = f"(N, {dim})" + (f" or (N, {num_ws}, {dim})" if num_ws > 1 else "")
         raise ValueError(f"{name}: latent codes of shape {expected} expected, got {tuple(w.shape)}")
 
 
 def parameter_digest(module: nn.Module) -> str:
     """Fingerprint of a module's parameters and buffers."""
-    from ifgan_pl.artefacts import tensors_digest
-
     return tensors_digest(module.state_dict())

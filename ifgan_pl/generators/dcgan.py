@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +24,8 @@ class DCGAN(nn.Module):
     num_ws = 1
     img_resolution = 64
     img_channels = 3
-    resolutions = (64,)
-    spaces = ("z",)
+    resolutions: tuple[int, ...] = (64,)
+    spaces: tuple[str, ...] = ("z",)
     name = "digiface-dcgan"
     family = "digiface-dcgan"
     w_mean = None
@@ -34,7 +35,7 @@ class DCGAN(nn.Module):
         channels = (100, *WIDTHS, 3)
         self.layers = nn.ModuleList(
             nn.ConvTranspose2d(i, o, 4, stride=1 if k == 0 else 2, padding=0 if k == 0 else 1)
-            for k, (i, o) in enumerate(zip(channels, channels[1:], strict=False))
+            for k, (i, o) in enumerate(pairwise(channels))
         )
         self.fingerprint = ""
 
@@ -82,7 +83,10 @@ def convert_files(files: Mapping[str, bytes]) -> dict[str, Tensor]:
     for layer in range(len(WIDTHS) + 1):
         weight, bias = source[f"main.{3 * layer}.weight"].double(), torch.zeros(3).double()
         if layer < len(WIDTHS):
-            norm = {k: source[f"main.{3 * layer + 1}.{k}"].double() for k in ("weight", "bias", "running_mean", "running_var")}
+            norm = {
+                k: source[f"main.{3 * layer + 1}.{k}"].double()
+                for k in ("weight", "bias", "running_mean", "running_var")
+            }
             gain = norm["weight"] / torch.sqrt(norm["running_var"] + 1e-5)
             weight, bias = weight * gain[:, None, None], norm["bias"] - norm["running_mean"] * gain
         state[f"layers.{layer}.weight"], state[f"layers.{layer}.bias"] = weight.float(), bias.float()

@@ -10,7 +10,6 @@ Activations are kept channels-last, (N, H, W, C). Three identities make plain Py
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +42,7 @@ class MobileStyleGAN(nn.Module):
     num_ws = NUM_WS
     img_resolution = 1024
     img_channels = 3
-    spaces = ("z", "w", "w+")
+    spaces: tuple[str, ...] = ("z", "w", "w+")
     name = "ffhq-mobile"
     family = "stylegan2-ffhq"
     w_mean: Tensor
@@ -77,7 +76,7 @@ class MobileStyleGAN(nn.Module):
 
     def hidden(self, ws: Tensor, blocks: int) -> Tensor:
         """Activations after this many blocks: ws (N, 16, 512) -> (N, H, W, C), H = W = 4 · 2^blocks."""
-        x = self.first(self.const, ws[:, 0])
+        x: Tensor = self.first(self.const, ws[:, 0])
         for i in range(blocks):
             x = self.blocks[i](x, ws[:, 1 + 2 * i], ws[:, 2 + 2 * i])
         return x
@@ -94,8 +93,9 @@ class MobileStyleGAN(nn.Module):
         ws = w if w.ndim == 3 else w[:, None].expand(-1, NUM_WS, -1)
         if resolution == 128 and self.preview is not None:
             x = self.hidden(ws, PREVIEW_BLOCK)
-            scale = F.linear(ws[:, 9], self.blocks[PREVIEW_BLOCK].up.weight, self.blocks[PREVIEW_BLOCK].up.bias)
-            return self.preview(x, scale, ws[:, 9])
+            scale: Tensor = self.blocks[PREVIEW_BLOCK].get_submodule("up")(ws[:, 9])
+            picture: Tensor = self.preview(x, scale, ws[:, 9])
+            return picture
         x = self.hidden(ws, len(self.blocks))
         return inverse_haar(self.to_img(x, ws[:, 15])).permute(0, 3, 1, 2)
 
@@ -173,7 +173,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
         x = inverse_haar(x * self.up(w1)[:, None, None])
-        return self.conv2(self.conv1(x, w1), w2)
+        x = self.conv1(x, w1)
+        x = self.conv2(x, w2)
+        return x
 
 
 class PreviewHead(nn.Module):
@@ -209,10 +211,10 @@ def inverse_haar(x: Tensor) -> Tensor:
         (N, 2H, 2W, C).
     """
     n, height, width, channels = x.shape
-    low, vertical, horizontal, diagonal = x.split(channels // 4, dim=3)
+    low, vertical, horizontal, diagonal = torch.chunk(x, 4, dim=3)
     top, bottom = low + vertical, low - vertical
     right, cross = horizontal + diagonal, horizontal - diagonal
-    if torch.is_grad_enabled() and x.requires_grad or torch.compiler.is_compiling():
+    if (torch.is_grad_enabled() and x.requires_grad) or torch.compiler.is_compiling():
         rows = torch.stack((top + right, top - right), 3), torch.stack((bottom + cross, bottom - cross), 3)
         return torch.stack(rows, 2).reshape(n, 2 * height, 2 * width, channels // 4)
     out = x.new_empty(n, height, 2, width, 2, channels // 4)
@@ -282,6 +284,8 @@ def published_files() -> dict[str, str]:
     }
 
 
-def convert_files(files: Mapping[str, bytes]) -> dict[str, Any]:
+def convert_files(files: Mapping[str, bytes]) -> dict[str, Tensor]:
     """:func:`convert` from the bytes of :func:`published_files`."""
-    return convert(Graph(files["Mapping.xml"], files["Mapping.bin"]), Graph(files["Synthesis.xml"], files["Synthesis.bin"]))
+    return convert(
+        Graph(files["Mapping.xml"], files["Mapping.bin"]), Graph(files["Synthesis.xml"], files["Synthesis.bin"])
+    )

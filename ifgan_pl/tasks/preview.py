@@ -5,6 +5,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -43,7 +44,7 @@ class PreviewTask(pl.LightningModule):
         picture = self.head(features.to(scale.dtype), scale, w)
         self.log("val_psnr", 10 * torch.log10(4 / F.mse_loss(picture, target)), prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=1e-4)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, pct_start=0.05)
@@ -61,17 +62,19 @@ def initial_head() -> PreviewHead:
 
 @torch.no_grad()
 def preview_samples(generator: MobileStyleGAN, indices: range, *, seed: int) -> TensorDataset:
-    """What the head reads, and what it should give: float16 features (4 MB a sample), scale, w, target (3, 128, 128)."""
+    """What the head reads, and what it should give: float16 features, scale, w, target (3, 128, 128)."""
     w = generator.mapping(sample_z(indices, generator.z_dim, seed=seed))
     psi = torch.tensor([TRUNCATIONS[i % len(TRUNCATIONS)] for i in indices])[:, None]
     w = generator.w_mean + psi * (w - generator.w_mean)
     ws = w[:, None].expand(-1, generator.num_ws, -1)
     side = generator.img_resolution // 128
     features, targets = [], []
-    for chunk in track(ws.split(4), "full synthesis for the preview head"):
+    for chunk in track(torch.split(ws, 4), "full synthesis for the preview head"):
         features.append(map_micro_batches(lambda c: generator.hidden(c, PREVIEW_BLOCK), chunk).half())
         targets.append(map_micro_batches(lambda c: F.avg_pool2d(generator.synthesis(c).clamp(-1, 1), side), chunk))
-    return TensorDataset(torch.cat(features), generator.blocks[PREVIEW_BLOCK].up(w), w, torch.cat(targets))
+    return TensorDataset(
+        torch.cat(features), generator.blocks[PREVIEW_BLOCK].get_submodule("up")(w), w, torch.cat(targets)
+    )
 
 
 def train_preview(
@@ -87,7 +90,10 @@ def train_preview(
         seed: of the sample stream, of the initial weights and of the order.
     """
     pl.seed_everything(seed, verbose=False)
-    val, train = preview_samples(generator, range(num_val), seed=seed + 1), preview_samples(generator, range(num), seed=seed)
+    val, train = (
+        preview_samples(generator, range(num_val), seed=seed + 1),
+        preview_samples(generator, range(num), seed=seed),
+    )
     task = PreviewTask()
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.data.store import ScoreStore
+from ifgan_pl.errors import UserError
 from ifgan_pl.generators.base import Generator
+from ifgan_pl.numerics import map_micro_batches
 from ifgan_pl.sampling import sample_codes, synthesise
 
 Span = tuple[int, int, int]
@@ -88,9 +90,11 @@ class ScoreTask(pl.LightningModule):
             space=inputs["space"],
             truncation=inputs["truncation"],
         )
-        scores = score_codes(self.generator, self.scorer, codes, **{k: inputs[k] for k in ("space", "truncation", "resolution")})
+        scores = score_codes(
+            self.generator, self.scorer, codes, **{k: inputs[k] for k in ("space", "truncation", "resolution")}
+        )
         if not torch.isfinite(scores).all():
-            raise FloatingPointError(f"the scorer gave scores that are not finite among samples {start} to {stop - 1}")
+            raise UserError(f"the scorer gave scores that are not finite among samples {start} to {stop - 1}")
         self._rows.append((codes.cpu(), scores.cpu()))
         block = range(first, min(first + self.store.block_size, self.store.num))
         if stop == block.stop:

@@ -1,0 +1,187 @@
+"""Augmentation on the device, every draw a function of (seed, epoch, index) alone.
+
+A picture is augmented the same whatever the batch, the rank or the machine it lands on, so that a run resumed after a
+kill repeats what it would have done. Meant to carry a scorer from one generator to others and to photographs:
+mirror, crop and alignment, blur and sharpening, colour, greyscale, noise, JPEG.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+LUMINANCE = (0.299, 0.587, 0.114)
+JPEG_LUMINANCE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+"""Quantisation table of luminance, ITU-T T.81, table K.1."""
+JPEG_CHROMINANCE = ((17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47, 66, 99, 99))
+"""Of chrominance, table K.2: its upper left quarter; the rest is 99."""
+DRAWS = 24
+
+
+def uniforms(seed: int, epoch: int, index: Tensor, count: int) -> NDArray[np.float64]:
+    """Uniform draws by counter: SplitMix64 (Steele 2014) of (seed, epoch, index, draw).
+
+    Args:
+        seed, epoch: any integers.
+        index: (N,) int64 sample indices.
+        count: draws a sample.
+
+    Returns:
+        (N, count) float64 in [0, 1).
+    """
+
+    def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+    key = mix(mix(np.array([seed % 2**64], np.uint64)) ^ np.array([epoch % 2**64], np.uint64))
+    rows = mix(key ^ index.cpu().numpy().astype(np.uint64))
+    bits = mix(rows[:, None] ^ mix(np.arange(count, dtype=np.uint64)))
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def augment(
+    images: Tensor,
+    index: Tensor,
+    *,
+    seed: int,
+    epoch: int,
+    size: int | None = None,
+    strength: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Augment a batch.
+
+    Args:
+        images: (N, 3, H, W), uint8 or float in [-1, 1].
+        index: (N,) int64, the samples' indices in their data set.
+        seed, epoch: with the index they determine every draw.
+        size: side of the result in pixels, a multiple of 8; ``None``: H.
+        strength: 0 leaves the picture as it is, 1 is meant for training.
+
+    Returns:
+        images (N, 3, size, size) float in [-1, 1], and the geometry (N, 2, 3): an augmented pixel at (x, y), in
+        coordinates from -1 to 1, shows what was at geometry @ (x, y, 1). A negative determinant is a mirror.
+    """
+    size = size or images.shape[-2]
+    x = images.float().div_(127.5).sub_(1) if images.dtype == torch.uint8 else images
+    draws = torch.from_numpy(uniforms(seed, epoch, index, DRAWS)).to(x)
+    signed = draws * 2 - 1
+    theta = geometry(draws, strength)
+    grid = F.affine_grid(theta, [len(x), 3, size, size], align_corners=False)
+    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    x = soften(x, 1.25 * strength * (signed[:, 6] + 0.3) * (draws[:, 7] < 0.5))
+    x = recolour(x, strength * signed[:, 8:14], greyscale=draws[:, 14] < 0.15 * min(strength, 1))
+    x = add_noise(x, 0.12 * strength * draws[:, 15] ** 2 * (draws[:, 16] < 0.4), draws[:, 17:20])
+    pressed = torch.nonzero(draws[:, 20] < 0.3 * min(strength, 1)).flatten()
+    if len(pressed):
+        x = x.index_copy(0, pressed, jpeg(x[pressed], 25 + 65 * draws[pressed, 21]))
+    return x.clamp(-1, 1), theta
+
+
+def geometry(draws: Tensor, strength: float) -> Tensor:
+    """Alignment jitter as affine maps from result to source, (N, 2, 3): mirror, zoom, aspect, turn, shift."""
+    signed = draws * 2 - 1
+    zoom = torch.exp(strength * (0.22 * signed[:, 0] - 0.04))
+    aspect = torch.exp(strength * 0.06 * signed[:, 1])
+    angle = strength * math.radians(14) * signed[:, 2] * draws[:, 22]
+    flip = torch.where(draws[:, 3] < 0.5 * min(strength, 1), -1.0, 1.0)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    rows = [
+        zoom * aspect * cos * flip,
+        -zoom * aspect * sin,
+        0.13 * strength * signed[:, 4],
+        zoom / aspect * sin * flip,
+        zoom / aspect * cos,
+        0.13 * strength * signed[:, 5],
+    ]
+    return torch.stack(rows, 1).reshape(-1, 2, 3)
+
+
+def soften(x: Tensor, amount: Tensor) -> Tensor:
+    """Blur (amount > 0) or sharpen (< 0) each picture by its own share of a 3×3 binomial filter, applied twice."""
+    chosen = torch.nonzero(amount).flatten()
+    if not len(chosen):
+        return x
+    y, share = x[chosen], amount[chosen, None, None, None].to(x)
+    for _ in range(2):
+        rows = F.pad(y, (0, 0, 1, 1), mode="replicate")
+        rows = rows[:, :, :-2] + rows[:, :, 2:] + 2 * y
+        both = F.pad(rows, (1, 1, 0, 0), mode="replicate")
+        y = torch.lerp(y, (both[..., :-2] + both[..., 2:] + 2 * rows) / 16, share)
+    return x.index_copy(0, chosen, y)
+
+
+def recolour(x: Tensor, signed: Tensor, greyscale: Tensor) -> Tensor:
+    """Brightness, contrast, saturation and colour balance as one 3×3 matrix and an offset a picture.
+
+    Args:
+        x: (N, 3, H, W).
+        signed: (N, 6) in [-1, 1].
+        greyscale: (N,) bool, pictures that lose their colour.
+    """
+    contrast = torch.exp(0.35 * signed[:, 0])
+    saturation = torch.where(greyscale, 0.0, torch.exp(0.6 * signed[:, 1]))[:, None, None]
+    grey = x.new_tensor(LUMINANCE).expand(3, 3)
+    matrix = saturation * torch.eye(3, device=x.device, dtype=x.dtype) + (1 - saturation) * grey
+    balance = torch.where(greyscale[:, None], 1.0, torch.exp(0.12 * signed[:, 2:5]))
+    matrix = contrast[:, None, None] * balance[:, :, None] * matrix
+    offset = (0.25 * signed[:, 5])[:, None, None].expand(-1, 3, 1)
+    return torch.baddbmm(offset, matrix, x.flatten(2)).reshape(x.shape)
+
+
+def add_noise(x: Tensor, sd: Tensor, draws: Tensor) -> Tensor:
+    """Gaussian noise of its own sd a picture, cut from one fixed field where ``draws`` (N, 3) say."""
+    noisy = torch.nonzero(sd > 0).flatten()
+    if not len(noisy):
+        return x
+    height, width = x.shape[-2:]
+    field = np.random.Generator(np.random.Philox(key=0)).standard_normal((3, height + 64, width + 64), np.float32)
+    field_on_device = torch.from_numpy(field).to(x)
+    result = x.clone()
+    for i in noisy.tolist():
+        top, left = (int(v) for v in draws[i, :2] * 65)
+        cut = field_on_device[:, top : top + height, left : left + width]
+        result[i] = x[i] + torch.copysign(sd[i], draws[i, 2] - 0.5) * cut
+    return result
+
+
+def jpeg(x: Tensor, quality: Tensor) -> Tensor:
+    """What JPEG loses: the 8×8 cosine transform quantised at ``quality``, without the rounding of pixels or the coder.
+
+    Args:
+        x: (N, 3, H, W) in [-1, 1]; H and W multiples of 8.
+        quality: (N,) in [1, 100], as libjpeg scales it.
+    """
+    red, green, blue = (x * 127.5).unbind(1)
+    luma = LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue
+    planes = torch.stack([luma, (blue - luma) / 1.772, (red - luma) / 1.402], 1)
+    n, c, height, width = planes.shape
+    frequency = torch.arange(8, dtype=torch.float64)
+    cosines = torch.cos((2 * frequency + 1) * frequency[:, None] * math.pi / 16) / 2
+    cosines[0] /= math.sqrt(2)
+    dct = cosines.to(x)
+    blocks = planes.reshape(n, c, height // 8, 8, width // 8, 8).transpose(3, 4)
+    coefficients = dct @ blocks @ dct.T
+    chrominance = F.pad(x.new_tensor(JPEG_CHROMINANCE), (0, 4, 0, 4), value=99.0)
+    tables = torch.stack([x.new_tensor(JPEG_LUMINANCE), chrominance, chrominance])
+    scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)[:, None, None, None, None, None]
+    step = (scale * tables[:, None, None]).clamp(min=1)
+    blocks = dct.T @ (torch.round(coefficients / step) * step) @ dct
+    luma, cb, cr = (blocks.transpose(3, 4).reshape(n, c, height, width) / 127.5).unbind(1)
+    red, blue = luma + 1.402 * cr, luma + 1.772 * cb
+    green = (luma - LUMINANCE[0] * red - LUMINANCE[2] * blue) / LUMINANCE[1]
+    return torch.stack([red, green, blue], 1)

@@ -1,0 +1,130 @@
+"""Labelled samples of a generator: labels and codes are kept, the pictures are made again from them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ifgan_pl.artefacts import json_digest, load_tensors, tensors_digest
+from ifgan_pl.data.labelled import AttributeData, LabelTable
+from ifgan_pl.data.pictures import build_array, to_square
+from ifgan_pl.data.table import parse_labels, parse_split, read_columns
+from ifgan_pl.errors import UserError
+from ifgan_pl.generators import Generator, load_generator
+from ifgan_pl.latents import sample_z
+from ifgan_pl.numerics import MICRO_BATCH, map_micro_batches, workers
+from ifgan_pl.resources import find
+
+FACE_ATTRIBUTES = {
+    "eyeglasses": "binary",
+    "smile": "binary",
+    "male": "binary",
+    "age": "continuous",
+    "yaw": "continuous",
+}
+
+
+class FacesData(AttributeData):
+    """Labelled samples of a generator, synthesised once on the device and cached.
+
+    Args:
+        labels: CSV with a column an attribute, ``truncation``, and optionally ``split`` (train, val); a file, or the
+            name of a shipped one.
+        latents: safetensors file with ``z`` (N, z_dim), one row a line of ``labels``; ``None``: ``labels`` has the
+            columns ``seed`` and ``index`` of the package's own sample stream.
+        generator: name of the generator whose samples they are.
+        resolution: side of a cheaper native picture (128: the preview of ``ffhq-mobile``); ``None``: full synthesis.
+        attributes: name -> ``binary`` or ``continuous``; a label between 0 and 1 is a probability.
+        device: where pictures are made.
+        image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`. Full synthesis is averaged
+            down to ``image_size``.
+    """
+
+    def __init__(
+        self,
+        labels: str | Path = "faces.csv",
+        latents: str | Path | None = "faces.safetensors",
+        *,
+        generator: str = "ffhq-mobile",
+        resolution: int | None = None,
+        attributes: dict[str, str] | None = None,
+        device: str = "cpu",
+        image_size: int = 128,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        cache_dir: str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            image_size=image_size, batch_size=batch_size, num_workers=num_workers, cache_dir=cache_dir, seed=seed
+        )
+        self.attributes = attributes or FACE_ATTRIBUTES
+        self.generator, self.resolution, self.device = generator, resolution, device
+        path = find(labels, "checkpoints", (".csv",))
+        columns = read_columns(path)
+        count = len(next(iter(columns.values())))
+        names = [f"row {i}" for i in range(count)]
+        targets, whole = parse_labels(columns, list(self.attributes), names, path)
+        needed = ["truncation"] if latents else ["truncation", "seed", "index"]
+        codes, whole_codes = parse_labels(columns, needed, names, path)
+        if len(whole) < count or len(whole_codes) < count:
+            raise UserError(f"{path}: every row needs numbers in {', '.join((*self.attributes, *needed))}")
+        self.truncation = codes[:, :1]
+        self.samples: Tensor | NDArray[np.int64]
+        if latents:
+            tensors, _ = load_tensors(find(latents, "checkpoints", (".safetensors",)))
+            self.samples = tensors.get("z", torch.empty(0, 0))
+            if len(self.samples) != count:
+                raise UserError(f"{latents} holds {len(self.samples)} codes z, {path} {count} rows; they must agree")
+        else:
+            self.samples = np.array([columns["seed"], columns["index"]], dtype=np.int64).T
+        split = parse_split(columns.get("split", ["train"] * count), count, path)
+        self._read = LabelTable(names, targets, split)
+
+    def table(self) -> LabelTable:
+        """Labels of all samples."""
+        return self._read
+
+    def z(self, z_dim: int) -> Tensor:
+        """Codes of the rows, (N, z_dim) float32."""
+        if isinstance(self.samples, Tensor):
+            return self.samples
+        z = torch.empty(len(self.samples), z_dim)
+        for seed in np.unique(self.samples[:, 0]):
+            rows = np.flatnonzero(self.samples[:, 0] == seed)
+            z[rows] = sample_z(self.samples[rows, 1], z_dim, seed=int(seed))
+        return z
+
+    def build(self, table: LabelTable) -> Path:
+        """Synthesise the samples into the cache, once."""
+        generator = load_generator(self.generator, device=self.device)
+        if self.resolution is not None and self.resolution not in generator.resolutions:
+            raise UserError(f"{self.generator} gives {generator.resolutions} pixels, not resolution={self.resolution}")
+        z = self.z(generator.z_dim)
+        digest = tensors_digest({"z": z, "truncation": self.truncation})
+        key = json_digest([generator.fingerprint, digest, self.resolution, self.image_size])[:16]
+        path = self.cache_dir / f"faces-{self.image_size}-{key}.npy"
+        if not (path.is_file() and path.with_suffix(".json").is_file()):
+            what = f"{self.generator} at {self.resolution or generator.img_resolution}²"
+            build_array(path, len(z), self.image_size, self._synthesise(generator, z), what)
+        return path
+
+    @torch.no_grad()
+    def _synthesise(self, generator: Generator, z: Tensor) -> Iterator[tuple[int, list[NDArray[np.uint8]]]]:
+        device = torch.device(self.device)
+        step = MICRO_BATCH.get(device.type, 1) * (4 * workers() if device.type == "cpu" else 1)
+
+        def picture(codes: Tensor) -> Tensor:
+            image = generator.synthesis(codes, self.resolution).clamp(-1, 1)
+            return (to_square(image, self.image_size) * 127.5 + 127.5).round().to(torch.uint8)
+
+        for first in range(0, len(z), step):
+            code = z[first : first + step].to(device)
+            if "w" in generator.spaces:
+                mean = generator.w_mean
+                assert mean is not None
+                code = mean + self.truncation[first : first + step].to(device) * (generator.mapping(code) - mean)
+            yield first, list(map_micro_batches(picture, code).cpu().numpy())

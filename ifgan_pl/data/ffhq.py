@@ -1,0 +1,102 @@
+"""FFHQ (Karras 2019) with the labels of the public ``ffhq-features-dataset``."""
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ifgan_pl.data.labelled import AttributeData, LabelTable, set_aside
+from ifgan_pl.data.pictures import find_pictures
+from ifgan_pl.errors import UserError
+
+log = logging.getLogger(__name__)
+ATTRIBUTES = {
+    "eyeglasses": "binary",
+    "smile": "binary",
+    "male": "binary",
+    "age": "continuous",
+    "yaw": "continuous",
+    "pitch": "continuous",
+}
+TRAINING_PICTURES = 60_000
+"""FFHQ's authors train on the first 60,000 and validate on the other 10,000."""
+
+
+class FFHQData(AttributeData):
+    """FFHQ pictures ``IMAGES/**/NNNNN.png`` (or .jpg) with ``FEATURES/NNNNN.json``.
+
+    Attributes: ``eyeglasses`` (any but NoGlasses), ``smile`` (the features' own probability), ``male``, ``age``
+    (years), ``yaw`` and ``pitch`` (degrees). Of several faces the largest counts, of none the picture is left out.
+    The first 60,000 train, one in twenty of them set aside for selection; the other 10,000 report.
+
+    Args:
+        images: folder of pictures, flat or by thousands, at any resolution.
+        features: folder of the JSON files.
+        image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`.
+
+    Raises:
+        UserError: a folder is missing, or no picture has features.
+    """
+
+    def __init__(
+        self,
+        images: str | Path,
+        features: str | Path,
+        *,
+        image_size: int = 128,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        cache_dir: str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            image_size=image_size, batch_size=batch_size, num_workers=num_workers, cache_dir=cache_dir, seed=seed
+        )
+        self.attributes = ATTRIBUTES
+        if not Path(features).is_dir():
+            raise UserError(f"no such folder: {features}")
+        files, targets, broken, faceless = [], [], [], []
+        for picture in find_pictures(images):
+            try:
+                row = read_features(Path(features) / f"{picture.stem}.json")
+            except (OSError, ValueError, KeyError, TypeError):
+                broken.append(picture.name)
+                continue
+            if row is None:
+                faceless.append(picture.name)
+                continue
+            files.append(str(picture))
+            targets.append(row)
+        for names, what in ((broken, "without readable features"), (faceless, "in which the features see no face")):
+            if names:
+                log.warning("left out %d pictures %s: %s", len(names), what, ", ".join(names[:5]))
+        if not files:
+            raise UserError(f"no picture in {images} has features NNNNN.json in {features}")
+        training = np.array([int(Path(file).stem) < TRAINING_PICTURES for file in files])
+        split = set_aside(np.where(training, "train", "report"))
+        self._read = LabelTable(files, torch.tensor(targets), split)
+
+    def table(self) -> LabelTable:
+        """Labels of the pictures that have features."""
+        return self._read
+
+
+def read_features(path: Path) -> list[float] | None:
+    """Labels of the largest face in a features file, in the order of ``ATTRIBUTES``; ``None``: no face."""
+    faces: list[dict[str, Any]] = json.loads(path.read_text())
+    if not faces:
+        return None
+    face = max(faces, key=lambda f: f["faceRectangle"]["width"] * f["faceRectangle"]["height"])["faceAttributes"]
+    labels = {
+        "eyeglasses": float(face["glasses"] != "NoGlasses"),
+        "smile": float(face["smile"]),
+        "male": {"male": 1.0, "female": 0.0}.get(face["gender"], math.nan),
+        "age": float(face["age"]),
+        "yaw": float(face["headPose"]["yaw"]),
+        "pitch": float(face["headPose"]["pitch"]),
+    }
+    return [labels[name] for name in ATTRIBUTES]

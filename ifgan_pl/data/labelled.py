@@ -1,0 +1,290 @@
+"""What every data module of the scorer shares: a table of labels, samplers, loaders."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from ifgan_pl.data.pictures import decode_all, open_array
+from ifgan_pl.errors import UserError
+from ifgan_pl.generators.weights import cache_dir as default_cache_dir
+
+log = logging.getLogger(__name__)
+SPLITS = ("train", "select", "report")
+"""``train`` fits the weights, ``select`` decides (early stopping, calibration), ``report`` only reports."""
+SET_ASIDE = 20
+"""One training row in so many is set aside for ``select`` where the data has no split for it."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels of pictures.
+
+    Attributes:
+        files: names of the pictures, N of them.
+        targets: (N, m) float32 in the data's own units, NaN where a label is missing.
+        split: (N,) of ``train``, ``select``, ``report``.
+    """
+
+    files: Sequence[str]
+    targets: Tensor
+    split: NDArray[np.str_]
+
+
+def set_aside(split: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Move every twentieth training row, by position, to ``select``, unless ``select`` has rows already."""
+    if (split == "select").any():
+        return split
+    rows = np.flatnonzero(split == "train")
+    split = split.astype("<U6")
+    split[rows[SET_ASIDE // 2 :: SET_ASIDE]] = "select"
+    return split
+
+
+class LabelledPictures(Dataset[dict[str, Tensor]]):
+    """Rows of picture arrays with their labels, fetched a batch at a time.
+
+    Position -1 is padding: the first picture without any label, which no loss and no metric counts.
+
+    Args:
+        images: arrays (n_k, 3, H, W) uint8, numbered through: the rows of the second follow those of the first.
+        targets: (Σ n_k, m) float32.
+        rows: (len,) the rows that belong to the data set.
+    """
+
+    def __init__(self, images: Sequence[NDArray[np.uint8]], targets: Tensor, rows: NDArray[np.int64]) -> None:
+        self.images, self.targets, self.rows = images, targets, rows
+        self.starts = np.cumsum([0, *(len(part) for part in images)])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, positions: Sequence[int]) -> dict[str, Tensor]:
+        """``image`` (n, 3, H, W) uint8, ``target`` (n, m) float32, ``index`` (n,) int64: the row."""
+        where = np.asarray(positions)
+        rows = self.rows[where.clip(min=0)]
+        target = self.targets[rows].clone()
+        target[where < 0] = torch.nan
+        image = np.empty((len(rows), *self.images[0].shape[1:]), np.uint8)
+        parts = np.searchsorted(self.starts, rows, side="right") - 1
+        for part in np.unique(parts):
+            image[parts == part] = self.images[part][rows[parts == part] - self.starts[part]]
+        return {"image": torch.from_numpy(image), "target": target, "index": torch.from_numpy(rows)}
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        return {name: value[0] for name, value in self.__getitems__([position]).items()}
+
+
+class Count(Dataset[int]):
+    """Nothing but a length, which is all that PyTorch's sampler asks of a data set."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class EpochSampler(DistributedSampler[int]):
+    """A permutation that is a function of (seed, epoch), dealt out to ranks; what does not divide is dropped."""
+
+    def __init__(self, count: int, *, num_replicas: int = 1, rank: int = 0, seed: int = 0) -> None:
+        super().__init__(Count(count), num_replicas, rank, shuffle=True, seed=seed, drop_last=True)
+        self.count = count
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, self.epoch]))
+        order = generator.permutation(self.count)[: len(self) * self.num_replicas]
+        return iter(order[self.rank :: self.num_replicas].tolist())
+
+    def __len__(self) -> int:
+        return self.count // self.num_replicas
+
+
+class PaddedSampler(DistributedSampler[int]):
+    """Positions in order, dealt out to ranks; short ranks are padded with -1, so that none waits for another."""
+
+    def __init__(self, count: int, *, num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(Count(count), num_replicas, rank, shuffle=False)
+        self.count = count
+
+    def __iter__(self) -> Iterator[int]:
+        mine = range(self.rank, self.count, self.num_replicas)
+        return iter([*mine, *[-1] * (len(self) - len(mine))])
+
+    def __len__(self) -> int:
+        return -(-self.count // self.num_replicas)
+
+
+def collate(batch: Any) -> Any:
+    """Batches come whole from :meth:`LabelledPictures.__getitems__`."""
+    return batch
+
+
+class AttributeData(pl.LightningDataModule):
+    """Labelled pictures, decoded once into a cache, then read from memory.
+
+    A subclass gives ``attributes`` and :meth:`table`; :meth:`build` where its pictures are not files.
+
+    Args:
+        image_size: side in pixels at which pictures are kept.
+        batch_size: pictures a step, on each rank.
+        num_workers: processes that fetch batches; 0 is fastest while the cache fits in memory.
+        cache_dir: where the decoded pictures go; ``None``: the user's cache directory.
+        seed: of the order of training.
+    """
+
+    attributes: Mapping[str, str]
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 128,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        cache_dir: str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.image_size, self.batch_size, self.num_workers, self.seed = image_size, batch_size, num_workers, seed
+        self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
+        self._labels: LabelTable | None = None
+        self._images: list[NDArray[np.uint8]] = []
+
+    def table(self) -> LabelTable:
+        """Read the labels; ``files`` are paths that can be opened."""
+        raise NotImplementedError
+
+    def build(self, table: LabelTable) -> Path:
+        """Make the picture array of a table if it is not in the cache; its path."""
+        return decode_all([Path(file) for file in table.files], self.image_size, self.cache_dir)
+
+    def prepare_data(self) -> None:
+        """Fill the cache, on one process of each machine."""
+        self.build(self.table())
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the labels and open the cache; labels of broken pictures are forgotten."""
+        if self._labels is None:
+            table = self.table()
+            images, good = open_array(self.build(table))
+            targets = table.targets.clone()
+            targets[~torch.from_numpy(good)] = torch.nan
+            self._labels, self._images = LabelTable(table.files, targets, table.split), [images]
+
+    @property
+    def labels(self) -> LabelTable:
+        """The table, after :meth:`setup`."""
+        self.setup()
+        assert self._labels is not None
+        return self._labels
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Rows of a split that have a label and a whole picture."""
+        labelled = (~self.labels.targets.isnan()).any(1).numpy()
+        return np.flatnonzero((self.labels.split == split) & labelled)
+
+    def train_targets(self) -> Tensor:
+        """(n, m) labels of the training rows, from which a scorer takes means and frequencies."""
+        rows = self.rows("train")
+        if not len(rows):
+            raise UserError("no row is left to train on: none has a label and a whole picture")
+        return self.labels.targets[rows]
+
+    def _loader(self, split: str) -> DataLoader[dict[str, Tensor]]:
+        self.setup()
+        data = LabelledPictures(self._images, self.labels.targets, self.rows(split))
+        trainer = self.trainer
+        ranks, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
+        training = split == "train"
+        sampler: EpochSampler | PaddedSampler
+        if training:
+            sampler = EpochSampler(len(data), num_replicas=ranks, rank=rank, seed=self.seed)
+        else:
+            sampler = PaddedSampler(len(data), num_replicas=ranks, rank=rank)
+        return DataLoader(
+            data,
+            self.batch_size,
+            sampler=sampler,
+            drop_last=training and len(sampler) >= self.batch_size,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The training rows, in an order that is a function of (seed, epoch)."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The rows set aside for selection and calibration."""
+        return self._loader("select")
+
+    def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The rows that only report."""
+        return self._loader("report")
+
+
+class MixedData(AttributeData):
+    """Several data sets as one: what one does not label is missing there, and masked.
+
+    ``main`` decides on the attributes, on selection and on what is reported; ``extra`` only adds training rows.
+
+    Args:
+        main: the data that the scorer is for.
+        extra: further data; of their attributes those of ``main`` are taken.
+        batch_size, num_workers, seed: see :class:`AttributeData`; those of the parts do not matter.
+    """
+
+    def __init__(
+        self,
+        main: AttributeData,
+        extra: list[AttributeData],
+        *,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        sizes = {part.image_size for part in (main, *extra)}
+        if len(sizes) > 1:
+            raise UserError(f"parts of a mixture need one image_size, got {', '.join(map(str, sorted(sizes)))}")
+        super().__init__(image_size=main.image_size, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.parts = [main, *extra]
+        self.attributes = main.attributes
+        for part in extra:
+            if not set(part.attributes) & set(self.attributes):
+                raise UserError(
+                    f"nothing in common between {', '.join(part.attributes)} and {', '.join(self.attributes)}"
+                )
+
+    def prepare_data(self) -> None:
+        """Fill the caches of all parts."""
+        for part in self.parts:
+            part.prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Put the parts' rows one after another."""
+        if self._labels is not None:
+            return
+        files, targets, split = [], [], []
+        for part in self.parts:
+            part.setup(stage)
+            labels = part.labels
+            columns = torch.full((len(labels.files), len(self.attributes)), torch.nan)
+            for column, name in enumerate(self.attributes):
+                if name in part.attributes:
+                    columns[:, column] = labels.targets[:, list(part.attributes).index(name)]
+            files += list(labels.files)
+            targets.append(columns)
+            split.append(np.where((part is self.parts[0]) | (labels.split == "train"), labels.split, "unused"))
+        self._labels = LabelTable(files, torch.cat(targets), np.concatenate(split))
+        self._images = [array for part in self.parts for array in part._images]

@@ -1,0 +1,51 @@
+"""Progress of predict loops in samples, with rate and time left."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+class RateColumn(ProgressColumn):
+    """Samples a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:.1f}/s")
+
+
+class SampleProgress(pl.callbacks.Callback):
+    """A bar on rank 0 that counts what ``predict_step`` returns: the number of samples done.
+
+    Args:
+        label: what is being done, e.g. ``scoring``.
+        total: samples of this rank; asked of the rank's dataset (``samples``) when the loop starts.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        loaders = trainer.predict_dataloaders
+        total = getattr(loaders.dataset, "samples", None) if loaders is not None else None
+        share = f" (rank 0 of {trainer.world_size})" if trainer.world_size > 1 else ""
+        columns = (BarColumn(), MofNCompleteColumn(), RateColumn(), TextColumn("left"), TimeRemainingColumn())
+        self.progress = Progress(TextColumn(f"{self.label}{share}"), *columns)
+        self.bar = self.progress.add_task(self.label, total=total)
+        self.progress.start()
+
+    def on_predict_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if trainer.is_global_zero:
+            self.progress.advance(self.bar, outputs)
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self.progress.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if trainer.is_global_zero and hasattr(self, "progress"):
+            self.progress.stop()
