@@ -1,5 +1,6 @@
 """The mapping network Z -> W that StyleGAN 1, 2 and 3 share (Karras et al. 2019, section 2)."""
 
+import itertools
 import math
 
 import torch
@@ -60,7 +61,7 @@ class MappingNetwork(nn.Module):
         self.embed = Dense(c_dim, embed_dim) if c_dim else None
         dims = [z_dim + (embed_dim if c_dim else 0), *[hidden_dim] * (num_layers - 1), w_dim]
         self.layers = nn.ModuleList()
-        for in_dim, out_dim in zip(dims, dims[1:], strict=False):
+        for in_dim, out_dim in itertools.pairwise(dims):
             layer = Dense(in_dim, out_dim, lr_multiplier=lr_multiplier)
             layer.weight_gain *= math.sqrt(2)  # √2 lrelu(a) = lrelu(√2 a)
             layer.bias_gain *= math.sqrt(2) if gain_bias else 1.0
@@ -71,10 +72,10 @@ class MappingNetwork(nn.Module):
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"z of shape (N, {self.z_dim}) expected, got {tuple(z.shape)}")
         labels = 0 if c is None else c.shape[-1]
-        if labels != self.c_dim or c is not None and c.shape[:-1] != z.shape[:1]:
+        if labels != self.c_dim or (c is not None and c.shape[:-1] != z.shape[:1]):
             wanted = f"class labels of shape (N, {self.c_dim})" if self.c_dim else "no class labels"
             raise ValueError(f"{wanted} expected, got {'none' if c is None else tuple(c.shape)}")
-        dtype = self.layers[0].weight.dtype
+        dtype = next(self.parameters()).dtype
         x = normalise(z.to(dtype))
         if self.embed is not None and c is not None:
             x = torch.cat([x, normalise(self.embed(c.to(dtype)))], dim=1)

@@ -75,6 +75,7 @@ class _Allowed:
     """A callable that the pickle may call and can neither change nor look into."""
 
     __slots__ = ("_function",)
+    _function: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         object.__setattr__(self, "_function", function)

@@ -18,7 +18,7 @@ def modulated_conv2d(
     style: Tensor,
     bias: Tensor | None = None,
     *,
-    gain: float = 1.0,
+    gain: float | Tensor = 1.0,
     fir: Tensor | None = None,
     padding: int = 1,
 ) -> Tensor:
@@ -132,12 +132,13 @@ class Block(nn.Module):
         self, in_channels: int | None, channels: int, w_dim: int, resolution: int, rgb: int, **layer: Any
     ) -> None:
         super().__init__()
-        self.resolution = resolution
         self.conv0 = StyledConv(in_channels, channels, w_dim, resolution, **layer) if in_channels else None
         self.conv1 = StyledConv(channels, channels, w_dim, resolution, **layer)
         self.torgb = ToRGB(channels, rgb, w_dim, clamp=layer["clamp"]) if rgb else None
 
-    def forward(self, x: Tensor, image: Tensor | None, ws: Iterator[Tensor], fir: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, x: Tensor, image: Tensor | None, ws: Iterator[Tensor], fir: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         """Features and the picture so far -> those of this resolution. ``ws``: W of conv0, conv1 and torgb."""
         if self.conv0 is not None:
             x = self.conv0(x, next(ws), fir)
@@ -190,34 +191,19 @@ class StyleGAN2(nn.Module):
         clamp: float | None = None,
         half_resolutions: int = 0,
     ) -> None:
+        config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
         if img_resolution != 4 * 2 ** (len(channels) - 1) or len(channels) < 2:
             raise ValueError(f"{len(channels)} resolutions from 4 px do not end at {img_resolution} px")
         if architecture not in ("skip", "orig") or len(resample_filter) != 4:
             raise ValueError(f"architecture {architecture!r} with the low-pass {resample_filter!r} is not implemented")
-        self.config = {
-            "img_resolution": img_resolution,
-            "channels": list(channels),
-            "img_channels": img_channels,
-            "z_dim": z_dim,
-            "c_dim": c_dim,
-            "w_dim": w_dim,
-            "mapping_layers": mapping_layers,
-            "mapping_dim": mapping_dim,
-            "embed_dim": embed_dim,
-            "lr_multiplier": lr_multiplier,
-            "architecture": architecture,
-            "resample_filter": list(resample_filter),
-            "noise": noise,
-            "clamp": clamp,
-            "half_resolutions": half_resolutions,
-        }
+        self.config: dict[str, Any] = config
         self.name = self.family = "stylegan2"
         self.fingerprint = ""
         self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
         self.img_resolution, self.img_channels = img_resolution, img_channels
         self.num_ws = 2 * len(channels)
-        self.spaces = ("z", "w", "w+")
+        self.spaces: tuple[str, ...] = ("z", "w", "w+")
         self.half_resolutions = half_resolutions
         self.mapping_network = MappingNetwork(
             z_dim=z_dim,
@@ -268,12 +254,16 @@ class StyleGAN2(nn.Module):
         codes = styles(w.to(self.const.dtype), self.num_ws)
         x, image = self.const.expand(w.shape[0], -1, -1, -1), None
         first = 0
-        for block in self.blocks[: int(math.log2(resolution)) - 1]:
-            x = x.to(self._dtype(block.resolution))
+        for i, block in enumerate(self.blocks[: int(math.log2(resolution)) - 1]):
+            x = x.to(self._dtype(4 * 2**i))
             x, image = block(x, image, iter(codes[first : first + 3]), self.fir)
             first += 1 if block.conv0 is None else 2  # a block's torgb and the next conv0 share a code
-        assert image is not None
+        assert isinstance(image, Tensor)
         return image
+
+    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
+        """The same as :meth:`synthesis`."""
+        return self.synthesis(w, resolution)
 
     def _dtype(self, resolution: int) -> torch.dtype:
         """The dtype in which the layers of a resolution run."""

@@ -63,7 +63,9 @@ def upsample(x: Tensor, fir: Tensor | None, factor: int, padding: tuple[int, int
     for dim, shape in ((2, (taps, 1)), (3, (1, taps))):
         length = factor * x.shape[dim] + sum(padding) - (taps - 1)
         stride = (factor, 1) if dim == 2 else (1, factor)
-        x = F.conv_transpose2d(x, kernel.reshape(1, 1, *shape).expand(channels, 1, -1, -1), None, stride, groups=channels)
+        x = F.conv_transpose2d(
+            x, kernel.reshape(1, 1, *shape).expand(channels, 1, -1, -1), None, stride, groups=channels
+        )
         x = _crop(x, taps - 1 - padding[0], length, dim)
     return x
 
@@ -108,7 +110,9 @@ class FourierInput(nn.Module):
         # frequencies that a magnifying transform pushes out of the band fade away
         amplitudes = (1 - (freqs.norm(dim=2) - self.bandwidth) / (self.rate / 2 - self.bandwidth)).clamp(0, 1)
         grid = (torch.arange(self.size, device=w.device, dtype=w.dtype) + 0.5 - self.size / 2) / self.rate
-        waves = freqs[:, :, 0, None, None] * grid + freqs[:, :, 1, None, None] * grid[:, None] + phases[:, :, None, None]
+        waves = (
+            freqs[:, :, 0, None, None] * grid + freqs[:, :, 1, None, None] * grid[:, None] + phases[:, :, None, None]
+        )
         waves = torch.sin(2 * math.pi * waves) * amplitudes[:, :, None, None]
         return F.conv2d(waves, (self.weight / math.sqrt(self.weight.shape[0]))[:, :, None, None])
 
@@ -223,15 +227,16 @@ class StyleGAN3(nn.Module):
         clamp: float | None = 256,
         half_resolutions: int = 4,
     ) -> None:
+        config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
-        self.config: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        self.config: dict[str, Any] = config
         self.name = self.family = "stylegan3"
         self.fingerprint = ""
         self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
         self.img_resolution, self.img_channels = img_resolution, img_channels
         self.num_ws = num_layers + 2
-        self.spaces = ("z", "w", "w+")
-        self.resolutions = (img_resolution,)
+        self.spaces: tuple[str, ...] = ("z", "w", "w+")
+        self.resolutions: tuple[int, ...] = (img_resolution,)
         self.output_scale, self.half_resolutions = output_scale, half_resolutions
         self.mapping_network = MappingNetwork(
             z_dim=z_dim, c_dim=c_dim, w_dim=w_dim, num_layers=mapping_layers, lr_multiplier=lr_multiplier
@@ -289,7 +294,12 @@ class StyleGAN3(nn.Module):
         x = self.input(codes[0])
         for layer, rate, code in zip(self.layers, self.rates, codes[1:], strict=True):
             x = layer(x.to(self._dtype(rate)), code)
-        return (x * self.output_scale).to(self.w_mean.dtype)
+        image: Tensor = (x * self.output_scale).to(self.w_mean.dtype)
+        return image
+
+    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
+        """The same as :meth:`synthesis`."""
+        return self.synthesis(w, resolution)
 
     def _dtype(self, rate: int) -> torch.dtype:
         """The dtype in which a layer of this sampling rate runs."""
