@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -108,8 +109,8 @@ def _load_torch(path: Path, *, zipped: bool) -> Any:
         with torch.serialization.safe_globals(conversions.SAFE_GLOBALS):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        asked = str(error).partition("GLOBAL ")[2].partition(" was not")[0]
-        what = f"the file asks for {asked}" if asked else "the file holds more than tensors and plain values"
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"the file asks for {asked[1]}" if asked else "the file holds more than tensors and plain values"
         raise UserError(f"refused, nothing was run: {what}, which a generator file has no need of") from None
     except Exception as error:  # torch.load raises whatever the bytes provoke
         raise UserError(f"is no complete PyTorch file ({str(error).splitlines()[0]}); download it again") from None

@@ -9,7 +9,7 @@ rebuilt from storages read with ``weights_only=True``, numpy arrays stay inert, 
 import io
 import pickle
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +22,18 @@ from ifgan_pl.errors import UserError
 
 class Refused(Exception):
     """The pickle asks for something that a network file has no need of."""
+
+
+class Held:
+    """A tensor or a storage out of the pickle's reach: it can be passed on, and neither called nor changed."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise Refused("an object whose state is set from outside")
 
 
 class Network:
@@ -49,10 +61,10 @@ class Network:
     def tensors(self, prefix: str = "") -> dict[str, Tensor]:
         """Parameters and buffers under their dotted names, as in ``state_dict()``."""
         found = {
-            prefix + name: value
+            prefix + name: held.value
             for part in ("_parameters", "_buffers")
-            for name, value in self.state.get(part, {}).items()
-            if isinstance(value, Tensor)
+            for name, held in self.state.get(part, {}).items()
+            if isinstance(held, Held) and isinstance(held.value, Tensor)
         }
         for name, child in self.children.items():
             found |= child.tensors(f"{prefix}{name}.")
@@ -96,22 +108,25 @@ def _network(meta: dict[str, Any]) -> Network:
     return Network(str(meta.get("class_name")), dict(meta["state"]))
 
 
-def _storage(data: bytes) -> torch.UntypedStorage | torch.TypedStorage:
+def _storage(data: bytes) -> Held:
     storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    if not isinstance(storage, torch.UntypedStorage | torch.TypedStorage):
-        raise Refused("a storage that is none")
-    return storage
-
-
-def _tensor(storage: torch.TypedStorage, offset: int, size: Iterable[int], stride: Iterable[int], *_: object) -> Tensor:
     if not isinstance(storage, torch.TypedStorage):
-        raise Refused("a tensor without a typed storage")
-    # set_ checks that the storage holds what size and stride address
-    return torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage, offset, tuple(size), tuple(stride))
+        raise Refused("a storage that is none")
+    return Held(storage)
 
 
-def _parameter(data: Tensor, *_: object) -> Tensor:
-    if not isinstance(data, Tensor):
+def _tensor(storage: Held, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Held:
+    if not isinstance(storage, Held) or not isinstance(storage.value, torch.TypedStorage):
+        raise Refused("a tensor without a storage")
+    raw, dtype = storage.value._untyped_storage, storage.value.dtype
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if min(offset, *size, *stride, 0) < 0 or (0 not in size and last >= raw.nbytes() // dtype.itemsize):
+        raise Refused("a tensor beyond its storage")  # set_ would grow the storage
+    return Held(torch.empty(0, dtype=dtype).set_(raw, offset, tuple(size), tuple(stride)))
+
+
+def _parameter(data: Held, *_: object) -> Held:
+    if not isinstance(data, Held) or not isinstance(data.value, Tensor):
         raise Refused("a parameter that is no tensor")
     return data
 
