@@ -458,7 +458,7 @@ def run_all(
     Returns:
         the report's page.
     """
-    say(f"scorer: {find(scorer, 'checkpoints', ('.ckpt',)) if ':' not in scorer else scorer}")
+    say(f"scorer: {scorer}")
     store = score(
         generator=generator,
         scorer=scorer,
