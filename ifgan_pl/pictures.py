@@ -61,13 +61,14 @@ def draw_strip(
         row_labels, column_labels: one for each row and column.
         side: of a cell in pixels.
     """
-    left, top, gap = 74, 74, 4
+    font = ImageFont.load_default(17)
+    left = 16 + round(max(font.getlength(label) for label in row_labels))
+    top, gap = 74, 4
     width = left + len(column_labels) * (side + gap)
     height = top + len(rows) * (side + gap)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     draw.text((10, 8), title, fill="black", font=ImageFont.load_default(20))
-    font = ImageFont.load_default(17)
     for column, label in enumerate(column_labels):
         draw.text((left + column * (side + gap) + side // 2, top - 20), label, fill="black", font=font, anchor="mm")
     for line, (label, pictures) in enumerate(zip(row_labels, rows, strict=True)):

@@ -114,22 +114,23 @@ def environment() -> dict[str, str]:
 
 def torchrun(out: Path, port: int, num: int = 100) -> list[str]:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-    return [*launch, str(ROOT / "train.py"), *SCORE, "--num", str(num), "--out", str(out), *CPU]
+    return [*launch, "--", str(ROOT / "train.py"), *SCORE, "--num", str(num), "--out", str(out), *CPU]
 
 
 def test_a_killed_run_on_two_ranks_continues_to_the_same_bytes(tmp_path: Path) -> None:
-    command = torchrun(tmp_path / "two", 29713, num=1200)
+    command = torchrun(tmp_path / "two", 29713, num=480)
     process = subprocess.Popen(
         command, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.time() + 120
     while len(list((tmp_path / "two").glob("block-*"))) < 2 and time.time() < deadline and process.poll() is None:
         time.sleep(0.02)
+    assert process.poll() is None, "the run ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert list((tmp_path / "two").glob("block-*")), "the run was killed before it had written a block"
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
-    cli.train([*SCORE, "--num", "1200", "--out", str(tmp_path / "one"), *CPU])
+    cli.train([*SCORE, "--num", "480", "--out", str(tmp_path / "one"), *CPU])
     two, one = (ScoreStore.open(tmp_path / name).load() for name in ("two", "one"))
     assert all(torch.equal(a, b) for a, b in zip(two, one, strict=True))
