@@ -1,8 +1,8 @@
 """Generator files in the published formats, made without any of the published code.
 
-Weights follow one recipe: a value depends on the weight's published name and shape alone (NumPy's Philox keyed by the
-name's CRC), so that the official code, filled by the same recipe elsewhere, makes the same network. ``golden/README.md``
-says how the golden pictures were taken from it.
+Weights follow one recipe: a value depends on the weight's published name and shape alone (NumPy's Philox keyed by
+the name's CRC), so that the official code, filled by the same recipe elsewhere, makes the same network.
+``golden/README.md`` says how the golden pictures were taken from it.
 """
 
 import pickle
@@ -87,7 +87,9 @@ class Persistent:
 @contextmanager
 def stand_ins() -> Iterator[None]:
     """Let ``pickle`` find the stand-ins under the official modules' names while a file is written."""
-    modules = {name: types.ModuleType(name) for name in ("torch_utils", "torch_utils.persistence", "dnnlib", "dnnlib.util")}
+    modules = {
+        name: types.ModuleType(name) for name in ("torch_utils", "torch_utils.persistence", "dnnlib", "dnnlib.util")
+    }
     modules["torch_utils.persistence"]._reconstruct_persistent_obj = _reconstruct_persistent_obj  # type: ignore[attr-defined]
     modules["dnnlib.util"].EasyDict = EasyDict  # type: ignore[attr-defined]
     before = {name: sys.modules.get(name) for name in modules}
@@ -112,7 +114,9 @@ def write_nvidia(path: Path, generator: Persistent, protocol: int = 4) -> Path:
 
 
 def _dense(name: str, in_dim: int, out_dim: int, lr: float = 1.0, activation: str = "linear") -> Persistent:
-    parameters = {p: nn.Parameter(fill(f"{name}.{p}", s)) for p, s in (("weight", (out_dim, in_dim)), ("bias", (out_dim,)))}
+    parameters = {
+        p: nn.Parameter(fill(f"{name}.{p}", s)) for p, s in (("weight", (out_dim, in_dim)), ("bias", (out_dim,)))
+    }
     gains = {"weight_gain": np.float64(lr / np.sqrt(in_dim)), "bias_gain": lr}
     return Persistent("FullyConnectedLayer", _parameters=parameters, activation=activation, **gains)
 
@@ -230,7 +234,10 @@ def rosinality(channels: Sequence[int], *, style_dim: int, n_mlp: int = 8) -> di
 
     def modulated(name: str, inputs: int, outputs: int, kernel: int) -> None:
         shapes[f"{name}.conv.weight"] = (1, outputs, inputs, kernel, kernel)
-        shapes[f"{name}.conv.modulation.weight"], shapes[f"{name}.conv.modulation.bias"] = (inputs, style_dim), (inputs,)
+        shapes[f"{name}.conv.modulation.weight"], shapes[f"{name}.conv.modulation.bias"] = (
+            (inputs, style_dim),
+            (inputs,),
+        )
         shapes[f"{name}.bias" if kernel == 1 else f"{name}.activate.bias"] = (1, 3, 1, 1) if kernel == 1 else (outputs,)
         if kernel == 3:
             shapes[f"{name}.noise.weight"] = (1,)

@@ -92,7 +92,9 @@ def test_determinism_and_batch_invariance(generator: Generator) -> None:
     w, side = codes(generator, 3), cheap(generator)
     with torch.no_grad():
         together = map_micro_batches(lambda piece: generator.synthesis(piece, side), w)
-        apart = torch.cat([map_micro_batches(lambda piece: generator.synthesis(piece, side), row) for row in w.split(1)])
+        apart = torch.cat(
+            [map_micro_batches(lambda piece: generator.synthesis(piece, side), row) for row in w.split(1)]
+        )
         assert torch.equal(together, apart)
         torch.testing.assert_close(generator.synthesis(w, side), together, rtol=0, atol=1e-3)
         assert not torch.equal(together[0], together[1])

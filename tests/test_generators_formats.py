@@ -58,7 +58,9 @@ def test_pictures_equal_the_official_code(name: str, folder: Path) -> None:
     expected = golden(name)
     assert_golden(generator, expected, cutoff=None if name == "rosinality" else 4)
     if "full" in expected:
-        torch.testing.assert_close(crop(pictures(generator, psi=1, cutoff=None)[1]), expected["full"], rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            crop(pictures(generator, psi=1, cutoff=None)[1]), expected["full"], rtol=0, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -94,7 +96,9 @@ def test_interfacegan_and_genforce_files_of_one_network_are_one_generator(folder
     genforce = files.genforce_stylegan1(channels)
     own = {}
     for name, like in files.interfacegan_stylegan1(channels).items():
-        source = name.replace(".epilogue", "").replace(".style_mod.dense.linear", ".style").replace("first_layer", "const")
+        source = (
+            name.replace(".epilogue", "").replace(".style_mod.dense.linear", ".style").replace("first_layer", "const")
+        )
         source = source.replace(".style_mod.dense.wscale", ".style").replace(".wscale", "").replace(".linear", "")
         value = genforce[source.replace(".conv", "")]
         own[name] = value.permute(2, 3, 1, 0) if value.ndim == 4 and like.shape[:2] == (3, 3) else value
@@ -208,7 +212,9 @@ def test_truncated_files_are_one_clear_line(name: str, keep: float, folder: Path
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n" + bytes(50), b"<html>not found</html>", b"PK\x03\x04" + bytes(99)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x89PNG\r\n\x1a\n" + bytes(50), b"<html>not found</html>", b"PK\x03\x04" + bytes(99)]
+)
 def test_unrelated_files_are_one_clear_line(data: bytes, folder: Path) -> None:
     (folder / "unrelated.pkl").write_bytes(data)
     with pytest.raises(UserError, match=r"unrelated\.pkl") as caught:

@@ -81,12 +81,21 @@ def hostile(touch: str) -> dict[str, tuple[bytes, str]]:
         "os.system among the buffers of a network": (nested, "posix.system"),
         "getattr": (pickle.dumps(Call(getattr, "", "format")), "builtins.getattr"),
         "__import__": (pickle.dumps(Call(__import__, "os")), "builtins.__import__"),
-        "subprocess": (PROTO + reduce(glob("subprocess", "check_output"), string(touch)) + STOP, "subprocess.check_output"),
+        "subprocess": (
+            PROTO + reduce(glob("subprocess", "check_output"), string(touch)) + STOP,
+            "subprocess.check_output",
+        ),
         "a dotted name": (b"\x80\x04" + string("numpy") + string("ndarray.tofile") + b"\x93" + STOP, "ndarray.tofile"),
-        "STACK_GLOBAL": (b"\x80\x04" + string("os") + string("system") + b"\x93" + string(touch) + b"\x85R.", "os.system"),
+        "STACK_GLOBAL": (
+            b"\x80\x04" + string("os") + string("system") + b"\x93" + string(touch) + b"\x85R.",
+            "os.system",
+        ),
         "INST": (PROTO + pickle.MARK + string(touch) + pickle.INST + b"os\nsystem\n" + STOP, "os.system"),
         "OBJ": (PROTO + pickle.MARK + glob("os", "system") + string(touch) + pickle.OBJ + STOP, "os.system"),
-        "a renamed module": (PROTO + reduce(glob("torch_utils.persistence.os", "system"), string(touch)) + STOP, "system"),
+        "a renamed module": (
+            PROTO + reduce(glob("torch_utils.persistence.os", "system"), string(touch)) + STOP,
+            "system",
+        ),
         "torch.load": (PROTO + reduce(glob("torch", "load"), string("x")) + STOP, "torch.load"),
         "numpy.load": (PROTO + reduce(glob("numpy", "load"), string("x")) + STOP, "numpy.load"),
         "a persistent id": (PROTO + string(touch) + pickle.BINPERSID + STOP, "an object outside the file"),
@@ -111,7 +120,10 @@ def hostile(touch: str) -> dict[str, tuple[bytes, str]]:
             "a storage that is none",
         ),
         "a tensor beyond its storage": (PROTO + beyond + STOP, "a tensor beyond its storage"),
-        "an object array": (PROTO + reduce(glob("numpy.core.multiarray", "scalar"), glob("numpy", "ndarray")) + STOP, "scalar"),
+        "an object array": (
+            PROTO + reduce(glob("numpy.core.multiarray", "scalar"), glob("numpy", "ndarray")) + STOP,
+            "scalar",
+        ),
         "collections.OrderedDict's relatives": (pickle.dumps(collections.Counter("a")), "collections.Counter"),
     }
 
@@ -150,7 +162,9 @@ def test_hostile_pytorch_files_are_refused(zipped: bool, tmp_path: Path) -> None
     mark = tmp_path / "ran"
     content = {"g_ema": {"a": Call(os.system, f"touch {mark}")}}
     torch.save(content, tmp_path / "network.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(UserError, match=r"network\.pt: refused, nothing was run: the file asks for posix\.system") as caught:
+    with pytest.raises(
+        UserError, match=r"network\.pt: refused, nothing was run: the file asks for posix\.system"
+    ) as caught:
         formats.load_file(tmp_path / "network.pt")
     assert "\n" not in str(caught.value)
     assert not mark.exists()
