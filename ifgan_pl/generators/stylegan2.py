@@ -205,6 +205,8 @@ class StyleGAN2(nn.Module):
         self.num_ws = 2 * len(channels)
         self.spaces: tuple[str, ...] = ("z", "w", "w+")
         self.half_resolutions = half_resolutions
+        sides = tuple(4 * 2**i for i in range(len(channels)))
+        self.resolutions: tuple[int, ...] = sides if architecture == "skip" else sides[-1:]
         self.mapping_network = MappingNetwork(
             z_dim=z_dim,
             c_dim=c_dim,
@@ -225,11 +227,6 @@ class StyleGAN2(nn.Module):
         self.register_buffer("w_mean", torch.zeros(w_dim))
         self.fir: Tensor
         self.w_mean: Tensor
-
-    @property
-    def resolutions(self) -> tuple[int, ...]:
-        """Sides that :meth:`synthesis` gives natively: with skips, the sum of the pictures so far at every one."""
-        return tuple(4 * 2**i for i, block in enumerate(self.blocks) if block.torgb is not None)
 
     def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Z (N, z_dim), labels (N, c_dim) of a conditional network -> W (N, w_dim), before truncation."""
