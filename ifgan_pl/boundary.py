@@ -12,6 +12,7 @@ from ifgan_pl import functional
 from ifgan_pl.artefacts import load_tensors, save_tensors
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.errors import UserError
+from ifgan_pl.losses import masked_loss
 
 METRICS = ("covariance", "sqrt", "identity")
 """Metrics of the least shift: Σ, Σ^½ and I, with Σ the covariance of the codes. In Z they agree."""
@@ -127,6 +128,35 @@ class LinearBoundary(nn.Module):
         Of a binary attribute, that it is present; of a continuous one, that its score is above the sample's median.
         """
         return (self.calibration[:, 0] * self.distance(codes) + self.calibration[:, 1]).sigmoid()
+
+    def loss(
+        self,
+        codes: Tensor,
+        targets: Tensor,
+        name: str = "logistic",
+        *,
+        weights: Tensor | None = None,
+        l2: float = 0.0,
+        orthogonality: float = 0.0,
+    ) -> Tensor:
+        """What a fit minimises, for training the normals and biases jointly with anything else by gradient.
+
+        Args:
+            codes: as :meth:`decision_function` takes them.
+            targets, name, weights: see :func:`ifgan_pl.losses.masked_loss`.
+            l2: penalty on ``|n|²/2`` of each normal.
+            orthogonality: penalty on the squared cosines of all pairs of normals, the off-diagonal of ``NᵀN``.
+
+        Returns:
+            scalar, summed over attributes.
+        """
+        total = masked_loss(name, self.decision_function(codes), targets, weights).sum()
+        if l2:
+            total = total + l2 / 2 * self.normals.square().sum()
+        if orthogonality:
+            units = nn.functional.normalize(self.normals, dim=1)
+            total = total + orthogonality * (units @ units.mT).triu(1).square().sum()
+        return total
 
     # -- directions and edits; constants: differentiate through `functional` where a gradient to the normals is wanted
 

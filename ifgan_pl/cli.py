@@ -87,6 +87,8 @@ def train_parser() -> Parser:
 STAGES: dict[str, tuple[Callable[..., Any], str]] = {
     "score": (stages.score, "sample, synthesise, score and store faces"),
     "boundary": (stages.boundary, "fit the boundaries of all attributes"),
+    "report": (stages.report, "measure what the boundaries do"),
+    "all": (stages.run_all, "score, boundary and report, whatever is not fresh"),
 }
 
 

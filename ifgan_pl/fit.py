@@ -1,24 +1,20 @@
 """From scored codes to a :class:`LinearBoundary`: selection of samples, solver, statistics, accuracies."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from ifgan_pl import solvers
 from ifgan_pl.boundary import KINDS, LinearBoundary
 from ifgan_pl.errors import UserError
-from ifgan_pl.newton import Moments, moments
-
-SELECTIONS = ("all", "extremes")
-EXTREMES = 0.02
-"""Share of the samples at either end that the paper takes (section 4.1: 10 K of 500 K)."""
-LEAST = 10
-"""Samples of either class that a fit needs."""
-UNUSED, TRAIN, VALIDATION, REMAINING = range(4)
+from ifgan_pl.newton import chunks, moments, sum_over_ranks
+from ifgan_pl.regularisation import CURVATURE, cross_validate
+from ifgan_pl.samples import SELECTIONS, Column
+from ifgan_pl.stability import bootstrap, stability
 
 
 def fit_boundary(
@@ -33,21 +29,25 @@ def fit_boundary(
     truncation: float | None = 1.0,
     selection: str = "all",
     solver: str = "ridge",
-    l2: float = 0.1,
+    l2: float | str = 0.1,
+    balanced: bool = False,
     validation: float | None = None,
+    refits: int = 0,
     metric: str = "covariance",
     seed: int = 0,
+    device: torch.device | str | None = None,
+    solve: Callable[..., solvers.Solution] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> LinearBoundary:
     """Fit the hyperplanes of all attributes at once.
 
-    The paper's recipe (section 4.1) is ``selection="extremes"``: the 2 % highest and lowest scores of each attribute,
-    70 % of them to fit and 30 % to validate. ``selection="all"`` fits the scores of all samples. An attribute that
-    cannot be fitted is left out with a warning, and ``metrics["failed"]`` says why.
+    The paper's recipe (section 4.1) is ``selection="extremes", solver="hinge", l2="svc"``: the 2 % highest and lowest
+    scores of each attribute, 70 % of them to fit and 30 % to validate. ``selection="all"`` fits the scores of all
+    samples. An attribute that cannot be fitted is left out with a warning, and ``metrics["failed"]`` says why. Under
+    torch.distributed every rank gives its own rows, and all get the same boundary.
 
     Args:
-        codes: (N, d) floating, as synthesis receives them, after truncation; W+ may be (N, num_ws, w_dim). The fit
-            runs on their device.
+        codes: (N, d) floating, as synthesis receives them, after truncation; W+ may be (N, num_ws, w_dim).
         scores: (N, m) floating; NaN: missing. Of a binary attribute logits, probabilities or labels; of a continuous
             one any real numbers.
         attributes: m names.
@@ -55,62 +55,79 @@ def fit_boundary(
         space, family, num_ws, truncation: where the codes live; see :class:`LinearBoundary`.
         selection: ``all`` or ``extremes``.
         solver: a name of :data:`ifgan_pl.solvers.SOLVERS`.
-        l2: penalty relative to the mean variance of a coordinate of the codes.
+        l2: penalty relative to the mean variance of a coordinate of the codes; ``"cv"``: by cross-validation, one for
+            each attribute; ``"svc"``: ``1 / N`` of the rows fitted, which is C = 1 of scikit-learn's SVC.
+        balanced: weigh samples so that both sides of an attribute's threshold count the same.
         validation: share of the selected samples that is kept out of the fit; ``None``: 0.1 of all, 0.3 of extremes.
+        refits: bootstrap refits that measure how much of each direction is noise; 0: none.
         metric: default metric of the boundary.
-        seed: of the split.
+        seed: of the split and of the bootstrap.
+        device: that computes; ``None``: where the codes are. Other codes are brought there in parts, pass by pass.
+        solve: solves in the place of the named solver, from the same targets and with its signature, as
+            :func:`ifgan_pl.tasks.boundary.sgd` does.
         provenance: JSON-able, kept in the boundary.
 
     Returns:
         a boundary in float32 (float64 for float64 codes), on the CPU. ``metrics["attributes"][name]`` has ``train``,
-        ``validation``, ``remaining`` (counts), ``accuracy_validation``, ``accuracy_midpoint``, ``accuracy_median`` and
-        ``r2``; see :func:`_accuracies`.
+        ``validation``, ``remaining`` (counts), ``accuracy_validation``, ``accuracy_midpoint``, ``accuracy_median``,
+        ``r2`` (see :meth:`ifgan_pl.samples.Column.statistics`), ``l2`` and, with refits, ``bootstrap``.
 
     Raises:
         UserError: counts or shapes that do not match, codes that are not finite, or no attribute that can be fitted.
     """
+    names = list(attributes)
     codes = codes.flatten(1)
-    names, kinds = list(attributes), None if kinds is None else list(kinds)
-    _check(codes, scores, names, kinds, selection, solver)
+    device = torch.device(device or codes.device)
+    _check(codes, scores, names, kinds, selection, solver, l2)
     if validation is None:
         validation = 0.3 if selection == "extremes" else 0.1
     if not 0 <= validation < 1:
         raise UserError(f"validation must be a share in [0, 1), got {validation}")
+    everyone, own = _gather(scores.cpu())
 
-    columns = []
+    columns: list[Column] = []
     failed: dict[str, str] = {}
     for j, name in enumerate(names):
         try:
-            columns.append(
-                _Column(name, kinds[j] if kinds else None, scores[:, j].double().cpu(), selection, validation, seed)
-            )
+            columns.append(Column(name, kinds[j] if kinds else None, everyone[:, j], selection, validation, seed))
         except UserError as error:
             failed[name] = str(error)
             warnings.warn(f"{name}: {error}", stacklevel=2)
     if not columns:
         raise UserError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
 
-    statistics = moments(codes)
-    solution, biases = _solve(codes, columns, solver, l2, selection, statistics)
-    length = solution.weights.norm(dim=1)
-    normals, biases = solution.weights / length[:, None], biases / length
-    distances = (codes @ normals.mT.to(codes) + biases.to(codes)).double().cpu()
+    problem = _Problem(codes, columns, own, selection, solver, balanced, device)
+    problem.solver = solve or problem.solver
+    solution = problem.solve(l2)
+    normals, biases = problem.planes(solution)
+    distances = _gather(_decide(codes, normals, biases, device))[0]
     fitted = [column.statistics(distances[:, j]) for j, column in enumerate(columns)]
-    info = solution.info
+    figures = {column.name: entry["metrics"] for column, entry in zip(columns, fitted, strict=True)}
     for j, column in enumerate(columns):
-        if not info["converged"][j]:
-            warnings.warn(
-                f"{column.name}: the fit stopped at gradient {info['relative_gradient'][j]:.1e}", stacklevel=2
-            )
+        figures[column.name]["l2"] = solution.info["l2"][j] / problem.statistics.scale
+        if not solution.info["converged"][j]:
+            warnings.warn(f"{column.name}: the fit did not converge; a larger l2 helps", stacklevel=2)
+        if not fitted[j]["significance"] > 2:
+            warnings.warn(f"{column.name}: samples outside the fit hardly follow it; it may be noise", stacklevel=2)
+    if refits:
+        for name, figure in zip(figures, problem.bootstrap(solution, refits, seed), strict=True):
+            figures[name]["bootstrap"] = figure
 
     def gather(key: str) -> Tensor:
         return torch.tensor([entry[key] for entry in fitted], dtype=torch.float64)
 
-    settings = {"selection": selection, "solver": solver, "l2": l2, "validation": validation, "seed": seed}
+    settings = {
+        "selection": selection,
+        "solver": solver,
+        "l2": l2,
+        "balanced": balanced,
+        "validation": validation,
+        "seed": seed,
+    }
     return LinearBoundary(
         normals.to(codes.dtype).cpu(),
         biases.cpu(),
-        attributes=[column.name for column in columns],
+        attributes=list(figures),
         kinds=[column.kind for column in columns],
         space=space,
         family=family,
@@ -121,192 +138,114 @@ def fit_boundary(
         score_mean=gather("mean"),
         score_sd=gather("sd"),
         calibration=gather("calibration"),
-        code_mean=statistics.mean.cpu(),
-        covariance=None if space == "z" else statistics.covariance.cpu(),
+        code_mean=problem.statistics.mean.cpu(),
+        covariance=None if space == "z" else problem.statistics.covariance.cpu(),
         metric=metric,
-        metrics={
-            "attributes": {column.name: entry["metrics"] for column, entry in zip(columns, fitted, strict=True)},
-            "failed": failed,
-            "samples": len(codes),
-        },
+        metrics={"attributes": figures, "failed": failed, "samples": len(everyone)},
         provenance={**(provenance or {}), "fit": settings},
     )
 
 
-def threshold_of(scores: Tensor, kind: str) -> float:
-    """The score that parts an attribute's two sides.
-
-    Continuous: the median. Binary: midway between labels of two values, 0.5 of probabilities, 0 of logits.
-    """
-    if kind == "continuous":
-        return float(scores.quantile(0.5)) if len(scores) < 10**6 else float(scores.median())
-    low, high = float(scores.min()), float(scores.max())
-    if _two_valued(scores):
-        return (low + high) / 2
-    return 0.5 if low >= 0 and high <= 1 else 0.0
-
-
-def _two_valued(scores: Tensor) -> bool:
-    return bool(((scores == scores.min()) | (scores == scores.max())).all())
-
-
-class _Column:
-    """The scores (N,) of one attribute and the part that each sample plays: train, validation, remaining, unused."""
+class _Problem:
+    """What the solver is given: this rank's rows that any attribute selects, their targets and weights."""
 
     def __init__(
-        self, name: str, kind: str | None, scores: Tensor, selection: str, validation: float, seed: int
+        self,
+        codes: Tensor,
+        columns: list[Column],
+        own: slice,
+        selection: str,
+        solver: str,
+        balanced: bool,
+        device: torch.device,
     ) -> None:
-        self.name, self.scores, self.selection = name, scores, selection
-        self.valid = scores.isfinite()
-        count = int(self.valid.sum())
-        if count < 2 * LEAST:
-            raise UserError(f"{count} of {len(scores)} samples have a finite score; at least {2 * LEAST} are needed")
-        values = scores[self.valid]
-        if values.min() == values.max():
-            raise UserError(f"all {count} scores are {float(values[0]):g}; a boundary needs scores that differ")
-        unit = bool(((values >= 0) & (values <= 1)).all())
-        self.kind = kind or ("binary" if unit or _two_valued(values) else "continuous")
-        self.mean, self.sd = float(values.mean()), float(values.std())
-        self.threshold = threshold_of(values, self.kind)
-        above = int((values > self.threshold).sum())
-        if self.kind == "binary" and min(above, count - above) < LEAST:
-            raise UserError(
-                f"{above} of {count} scores lie above {self.threshold:g} and {count - above} below; "
-                f"either class needs {LEAST} samples"
-            )
-        # one stream for all attributes, so that complete columns share their validation rows
-        order = np.random.default_rng(seed).permutation(len(scores))
-        self.part = torch.where(self.valid, REMAINING, UNUSED)
-        if selection == "all":
-            rows = torch.from_numpy(order)[self.valid[order]]
-            kept = round(validation * count)
-            self.part[rows[:kept]], self.part[rows[kept:]] = VALIDATION, TRAIN
-            return
-        chosen = int(EXTREMES * count)
-        if chosen < LEAST:
-            raise UserError(
-                f"{EXTREMES:.0%} of {count} samples are {chosen} a side, at least {LEAST} are needed; "
-                "score more samples or use selection all"
-            )
-        ascending = scores.masked_fill(~self.valid, torch.inf).argsort(stable=True)[:count]
-        if scores[ascending[chosen - 1]] >= scores[ascending[-chosen]]:
-            raise UserError(f"the {chosen} highest and the {chosen} lowest scores overlap; use selection all")
-        for side in (ascending[:chosen], ascending[-chosen:]):
-            side = torch.from_numpy(np.random.default_rng(seed).permutation(side.numpy()))
-            train = int((1 - validation) * chosen)
-            self.part[side[:train]], self.part[side[train:]] = TRAIN, VALIDATION
+        self.codes, self.columns, self.own, self.selection, self.device = codes, columns, own, selection, device
+        self.name, self.solver = solver, solvers.SOLVERS[solver]
+        targets = torch.stack([column.target(solver)[own].to(codes.dtype) for column in columns], 1)
+        self.weights = torch.stack([column.balance()[own] for column in columns], 1) if balanced else None
+        self.rows = targets.isfinite().any(1)
+        self.inputs = codes
+        if selection == "extremes":
+            self.inputs = codes[self.rows.to(codes.device)].to(device)
+            targets = targets[self.rows]
+            self.weights = None if self.weights is None else self.weights[self.rows]
+        self.targets = targets.to(device)
+        self.options: dict[str, Any] = {"weights": None if self.weights is None else self.weights.to(self.targets)}
 
-    def target(self, solver: str) -> Tensor:
-        """(N,) what the solver is to predict, NaN outside the training part."""
-        positive = self.scores > self.threshold
-        if self.selection == "extremes":
-            positive = self.scores > self.scores[self.part == TRAIN].median()
-        if solver == "ridge":
-            target = (self.scores - self.mean) / self.sd if self.selection == "all" else 2.0 * positive - 1
-        elif solver == "logistic":
-            target = self.probability() if self.selection == "all" else positive.double()
+    def solve(self, l2: float | str) -> solvers.Solution:
+        """Fit; sets ``statistics``, the moments of all codes."""
+        penalty: float | Tensor
+        if l2 == "cv":
+            found, selected = cross_validate(self.inputs, self.targets, first_row=self.own.start)
+            self.statistics = selected if self.inputs is self.codes else moments(self.codes, device=self.device)
+            penalty = found.best * CURVATURE[self.name] * selected.scale
         else:
-            target = 2.0 * positive - 1
-        return target.masked_fill(self.part != TRAIN, torch.nan)
+            self.statistics = moments(self.codes, device=self.device)
+            selected = self.statistics if self.inputs is self.codes else moments(self.inputs)
+            if l2 == "svc":
+                penalty = 1 / sum_over_ranks(self.targets.isfinite().sum(0).double())
+            else:
+                penalty = float(l2) * self.statistics.scale
+        self.options["statistics"] = selected
+        return self.solver(self.inputs, self.targets, l2=penalty, **self.options)
 
-    def probability(self) -> Tensor:
-        """(N,) soft label in [0, 1]: how surely a sample lies on the attribute's side."""
-        values = self.scores[self.valid]
-        if self.kind == "continuous":
-            return (1.702 * (self.scores - self.threshold) / self.sd).sigmoid()  # nearly a normal percentile
-        if _two_valued(values):
-            return (self.scores > self.threshold).double()
-        return self.scores if self.threshold == 0.5 else self.scores.sigmoid()
+    def planes(self, solution: solvers.Solution) -> tuple[Tensor, Tensor]:
+        """Unit normals and biases; where scores are fitted, planes of predicted score = threshold."""
+        length = torch.linalg.vector_norm(solution.weights, dim=1)
+        biases = solution.biases
+        if self.name == "ridge" and self.selection == "all":
+            biases = biases - biases.new_tensor([(c.threshold - c.mean) / c.sd for c in self.columns])
+        return solution.weights / length[:, None], biases / length
 
-    def statistics(self, distance: Tensor) -> dict[str, Any]:
-        """λ, offset, calibration and accuracies from the distances (N,) of all samples.
-
-        λ comes from samples outside the fit where there are any (inside it would be too large), weighted so that they
-        stand for the whole sample.
-        """
-        weight = self._outside()
-        distance, scores = distance.where(self.valid, torch.zeros(())), self.scores.where(self.valid, torch.zeros(()))
-        share = weight / weight.sum()
-        centred = distance - share @ distance
-        slope = float((share * centred) @ scores / ((share * centred) @ centred))
-        offset = self.mean - slope * float(distance[self.valid].mean())
-        error = scores - (share @ scores + slope * centred)
-        r2 = 1 - float(share @ error.square() / (share @ (scores - share @ scores).square()))
-        probability = self.probability() if self.kind == "binary" else (self.scores > self.threshold).double()
-        unit = float((share @ centred.square()).sqrt())
-        probability = probability.masked_fill(weight == 0, torch.nan)
-        platt = solvers.logistic(distance[:, None] / unit, probability[:, None], weights=weight, l2=1e-4)
-        return {
-            "lambda": slope,
-            "offset": offset,
-            "mean": self.mean,
-            "sd": self.sd,
-            "calibration": [float(platt.weights) / unit, float(platt.biases)],
-            "metrics": {**self._accuracies(distance, slope, offset), "r2": r2},
-        }
-
-    def _outside(self) -> Tensor:
-        train, validation = (self.part == TRAIN).double(), (self.part == VALIDATION).double()
-        if not validation.any():
-            return self.valid.double()
-        return (self.part == REMAINING).double() + validation * (1 + train.sum() / validation.sum())
-
-    def _accuracies(self, distance: Tensor, slope: float, offset: float) -> dict[str, Any]:
-        """Counts and accuracies on samples outside the fit; ``None`` where there are none.
-
-        ``accuracy_validation``: of the validation part, at the attribute's threshold (of extremes: their two ends).
-        ``accuracy_midpoint``: of all remaining samples against the midpoint of the extreme scores, as the original
-        reports it. ``accuracy_median``: predicted score and score on the same side of the median; ``None`` where the
-        median is an end of the scores, as of labels. Remaining samples are those in neither part; with
-        ``selection="all"`` the validation part stands for them.
-        """
-        part = self.part
-        validation = part == VALIDATION
-        remaining = part == REMAINING if self.selection == "extremes" else validation
-        values = self.scores[self.valid]
-        midpoint, median = float(values.min() + values.max()) / 2, float(values.median())
-        parting = float(self.scores[part == TRAIN].median()) if self.selection == "extremes" else self.threshold
-
-        def accuracy(rows: Tensor, predicted: Tensor, threshold: float) -> float | None:
-            hits = predicted[rows] == (self.scores[rows] > threshold)
-            return float(hits.double().mean()) if len(hits) else None
-
-        return {
-            "train": int((part == TRAIN).sum()),
-            "validation": int(validation.sum()),
-            "remaining": int((part == REMAINING).sum()),
-            "accuracy_validation": accuracy(validation, distance > 0, parting),
-            "accuracy_midpoint": accuracy(remaining, distance > 0, midpoint),
-            "accuracy_median": accuracy(remaining, slope * distance + offset > median, median)
-            if values.min() < median < values.max()
-            else None,
-        }
+    def bootstrap(self, solution: solvers.Solution, refits: int, seed: int) -> list[dict[str, float]]:
+        """:class:`~ifgan_pl.stability.Stability` of each normal, and the samples for a cosine of .95."""
+        rank = dist.get_rank() if dist.is_initialized() else 0
+        again = bootstrap(
+            self.solver,
+            self.inputs,
+            self.targets,
+            solution,
+            refits=refits,
+            seed=seed + rank,
+            **self.options,
+        )
+        found = stability(again, solution.weights)
+        trained = torch.tensor([int((column.part == 1).sum()) for column in self.columns]).to(found.noise)
+        wanted = found.samples_for(0.95, 1) * trained
+        rows = torch.stack([found.refits, found.low, found.high, found.noise, found.agreement, wanted], 1).tolist()
+        keys = ("refit_cosine", "cosine_low", "cosine_high", "noise", "agreement", "samples_for_95")
+        return [{k: v for k, v in zip(keys, row, strict=True) if v < float("inf")} for row in rows]
 
 
-def _solve(
-    codes: Tensor, columns: list[_Column], solver: str, l2: float, selection: str, statistics: Moments
-) -> tuple[solvers.Solution, Tensor]:
-    """Weights as the solver finds them, and biases moved so that the plane is where the score meets the threshold."""
-    targets = torch.stack([column.target(solver) for column in columns], 1)
-    rows = targets.isfinite().any(1)
-    whole = bool(rows.all())
-    inputs, targets = (codes, targets) if whole else (codes[rows.to(codes.device)], targets[rows])
-    targets = targets.to(codes)
-    own = statistics if selection == "all" else moments(inputs)
-    solution = solvers.SOLVERS[solver](inputs, targets, l2=l2 * statistics.scale, statistics=own)
-    biases = solution.biases
-    if solver == "ridge" and selection == "all":
-        biases = biases - biases.new_tensor([(column.threshold - column.mean) / column.sd for column in columns])
-    return solution, biases
+def _decide(codes: Tensor, normals: Tensor, biases: Tensor, device: torch.device) -> Tensor:
+    """Signed distances (N, m) on the CPU."""
+    normals, biases = normals.to(device, codes.dtype), biases.to(device, codes.dtype)
+    parts = [torch.addmm(biases, codes[rows].to(device), normals.mT).cpu() for rows in chunks(codes)]
+    return torch.cat(parts) if parts else torch.zeros(0, len(normals), dtype=codes.dtype)
+
+
+def _gather(rows: Tensor) -> tuple[Tensor, slice]:
+    """The rows (n, m) of all ranks, on the CPU, and which of them are this rank's."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return rows, slice(0, len(rows))
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, rows.numpy())
+    start = sum(len(part) for part in parts[: dist.get_rank()])
+    return torch.cat([torch.from_numpy(part) for part in parts]), slice(start, start + len(rows))
 
 
 def _check(
-    codes: Tensor, scores: Tensor, names: list[str], kinds: list[str] | None, selection: str, solver: str
+    codes: Tensor,
+    scores: Tensor,
+    names: list[str],
+    kinds: Sequence[str] | None,
+    selection: str,
+    solver: str,
+    l2: float | str,
 ) -> None:
     if scores.ndim != 2 or not scores.is_floating_point() or not codes.is_floating_point():
-        raise UserError(
-            f"floating codes (N, d) and scores (N, m) expected, got {tuple(codes.shape)} and {tuple(scores.shape)}"
-        )
+        shapes = f"{tuple(codes.shape)} and {tuple(scores.shape)}"
+        raise UserError(f"floating codes (N, d) and scores (N, m) expected, got {shapes}")
     if len(codes) != len(scores):
         raise UserError(f"{len(codes)} codes but {len(scores)} scores; each code needs a row of scores")
     if scores.shape[1] != len(names) or (kinds is not None and len(kinds) != len(names)):
@@ -319,6 +258,12 @@ def _check(
         raise UserError(f"unknown selection {selection!r}; known: {', '.join(SELECTIONS)}")
     if solver not in solvers.SOLVERS:
         raise UserError(f"unknown solver {solver!r}; known: {', '.join(solvers.SOLVERS)}")
-    wrong = int((~codes.isfinite().all(1)).sum())
+    if isinstance(l2, str) and l2 not in ("cv", "svc"):
+        raise UserError(f"l2 must be a number, cv or svc, got {l2!r}")
+    if not isinstance(l2, str) and not l2 > 0:
+        raise UserError(f"l2 must be positive, got {l2}")
+    if l2 == "cv" and solver not in CURVATURE:
+        raise UserError(f"l2 by cross-validation is for {', '.join(CURVATURE)}; give {solver} a number or svc")
+    wrong = int(sum_over_ranks(torch.tensor([(~codes[rows].isfinite().all(1)).sum() for rows in chunks(codes)]).sum()))
     if wrong:
         raise UserError(f"{wrong} of {len(codes)} codes hold values that are not finite")

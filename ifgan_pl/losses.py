@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -52,19 +53,26 @@ HINGE = Loss(
 """Targets are -1 and +1; the loss of the paper's support vector machine."""
 
 
-def smoothed_hinge(width: float) -> Loss:
-    """The hinge with a parabola of this width at its corner; targets are -1 and +1. At most width/2 below it."""
-
-    def value(z: Tensor, t: Tensor) -> Tensor:
-        gap = (1 - t * z).clamp_min(0)
-        inside = gap.clamp_max(width)
-        return inside.square() / (2 * width) + (gap - inside)
-
-    return Loss(
-        value=value,
-        slope=lambda z, t: -t * ((1 - t * z) / width).clamp(0, 1),
-        curvature=lambda z, t: ((t * z < 1) & (t * z > 1 - width)).to(z.dtype) / width,
-    )
-
-
 LOSSES = {"squared": SQUARED, "logistic": LOGISTIC, "squared_hinge": SQUARED_HINGE, "hinge": HINGE}
+
+
+def masked_loss(name: str, decisions: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of a loss over the targets that are there, by attribute.
+
+    Args:
+        name: ``squared``, ``logistic``, ``squared_hinge`` or ``hinge``; each says above what its targets are.
+        decisions: (N, m) decision values ``wᵀx + b``.
+        targets: (N, m); NaN: missing.
+        weights: (N,) or (N, m) sample weights ≥ 0; ``None``: ones.
+
+    Returns:
+        (m,); zero for an attribute of which no target is there.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"loss of {', '.join(LOSSES)} expected, got {name!r}")
+    present = targets.isfinite()
+    share = present.to(decisions.dtype)
+    if weights is not None:
+        share = share * weights.reshape(len(targets), -1).to(decisions.dtype)
+    values: Tensor = LOSSES[name].value(decisions, torch.where(present, targets, 0).to(decisions.dtype))
+    return (share * values).sum(0) / share.sum(0).clamp_min(1e-12)

@@ -24,8 +24,11 @@ Reduce = Callable[[Tensor], Tensor]
 def sum_over_ranks(value: Tensor) -> Tensor:
     """Sum over the default process group; the identity where there is none."""
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        value = value.contiguous()
+        home = value.device
+        # a copy: the caller keeps its share; NCCL sums on GPUs only
+        value = value.to("cuda" if dist.get_backend() == "nccl" else home, copy=True).contiguous()
         dist.all_reduce(value)
+        value = value.to(home)
     return value
 
 
@@ -49,12 +52,12 @@ class Moments:
         return values.clamp_min(0), vectors
 
 
-def moments(codes: Tensor, *, reduce: Reduce = sum_over_ranks) -> Moments:
-    """Moments of codes (N, d), this rank's rows; N may be 0. Products and sums in float64."""
+def moments(codes: Tensor, *, device: torch.device | None = None, reduce: Reduce = sum_over_ranks) -> Moments:
+    """Moments of codes (N, d), this rank's rows; N may be 0. Products and sums in float64 on ``device``."""
     dim = codes.shape[1]
-    total = torch.zeros(dim + 1, dim, dtype=torch.float64, device=codes.device)
-    for rows in _chunks(codes):
-        part = codes[rows].double()
+    total = torch.zeros(dim + 1, dim, dtype=torch.float64, device=device or codes.device)
+    for rows in chunks(codes):
+        part = codes[rows].to(total.device, torch.float64)
         total[0] += part.sum(0)
         total[1:].addmm_(part.mT, part)
     count = float(reduce(total.new_tensor([len(codes)])))
@@ -79,8 +82,9 @@ def minimise(
     """Minimise ``Σᵢ ωᵢⱼ loss(wⱼᵀxᵢ + bⱼ, tᵢⱼ) / Σᵢ ωᵢⱼ + l2ⱼ/2 |wⱼ|²`` for every column j of the targets.
 
     Args:
-        codes: (N, d) floating, this rank's rows.
-        targets: (N, m) floating; NaN: missing.
+        codes: (N, d) floating, this rank's rows. They may lie elsewhere than the targets, on the CPU or in a mapped
+            file: then they are brought to the targets' device in parts, on every pass.
+        targets: (N, m) floating, on the device that computes; NaN: missing.
         weights: (N,) or (N, m), ≥ 0; ``None``: ones.
         l2: number or (m,).
         statistics: moments of the codes over all ranks; ``None``: computed here.
@@ -92,8 +96,10 @@ def minimise(
     Returns:
         weights (m, d) float64, biases (m,) float64, and a record of the way.
     """
-    problem = _Problem(loss, codes, targets, weights, l2, statistics or moments(codes, reduce=reduce), reduce, precise)
-    point = torch.zeros(targets.shape[1], codes.shape[1] + 1, dtype=torch.float64, device=codes.device)
+    if statistics is None:
+        statistics = moments(codes, device=targets.device, reduce=reduce)
+    problem = _Problem(loss, codes, targets, weights, l2, statistics, reduce, precise)
+    point = torch.zeros(targets.shape[1], codes.shape[1] + 1, dtype=torch.float64, device=targets.device)
     value, gradient = problem.evaluate(point)
     first = gradient.norm(dim=1)
     if start is not None:
@@ -107,10 +113,10 @@ def minimise(
         step = problem.newton_step(gradient, active, forcing=relative.sqrt().clamp(max=0.1))
         descent = (gradient * step).sum(1)
         size = active.double()
+        # the slack is the rounding of the sums: without it the last steps could not be accepted
+        slack = 1e-7 * value.abs() + 1e-12
         for _ in range(30):  # backtracking; models whose step is accepted stay where they are
             new_value, new_gradient = problem.evaluate(point + size[:, None] * step)
-            # the slack is the rounding of the sums: without it the last steps could not be accepted
-            slack = 1e-7 * value.abs() + 1e-12
             rejected = active & ~(new_value <= value + 1e-4 * size * descent + slack)
             if not bool(rejected.any()):
                 break
@@ -138,6 +144,24 @@ def minimise(
     return directions, offsets - directions @ problem.mean, info
 
 
+def objective(
+    loss: Loss,
+    codes: Tensor,
+    targets: Tensor,
+    directions: Tensor,
+    biases: Tensor,
+    *,
+    weights: Tensor | None = None,
+    l2: float | Tensor,
+    reduce: Reduce = sum_over_ranks,
+) -> Tensor:
+    """What :func:`minimise` minimises, (m,) float64, at models (m, d) and (m,); products in float64."""
+    dim = codes.shape[1]
+    nowhere = Moments(0, directions.new_zeros(dim), directions.new_zeros(0))
+    problem = _Problem(loss, codes, targets, weights, l2, nowhere, reduce, precise=True)
+    return problem.evaluate(torch.cat([directions, biases[:, None]], 1).double())[0]
+
+
 class _Problem:
     """Sums over the codes that Newton's method asks for; a point is (m, d + 1), its last column the bias at the mean.
 
@@ -159,11 +183,11 @@ class _Problem:
         self.weights = None if weights is None else weights.reshape(len(codes), -1)
         self.dtype = torch.float64 if precise else codes.dtype
         self.mean = statistics.mean
-        self.l2 = torch.as_tensor(l2, dtype=torch.float64, device=codes.device).expand(targets.shape[1])
-        self.curvatures = torch.empty(targets.shape, dtype=self.dtype, device=codes.device)
+        self.l2 = torch.as_tensor(l2, dtype=torch.float64, device=targets.device).expand(targets.shape[1])
+        self.curvatures = torch.empty(targets.shape, dtype=self.dtype, device=targets.device)
         self.passes = 0
         totals = self.mean.new_zeros(targets.shape[1])
-        for rows in _chunks(codes):
+        for rows in chunks(codes):
             totals += self._row_weights(rows).sum(0, dtype=torch.float64)
         self.totals = reduce(totals)
         if not bool((self.totals > 0).all()):
@@ -182,8 +206,8 @@ class _Problem:
         directions, biases = self._raw(point)
         models, dim = self.targets.shape[1], self.codes.shape[1]
         sums = self.mean.new_zeros(models, dim + 3)  # gradient, slope, value, curvature
-        for rows in _chunks(self.codes):
-            part = self.codes[rows].to(self.dtype)
+        for rows in chunks(self.codes):
+            part = self.codes[rows].to(point.device, self.dtype)
             target = self.targets[rows].to(self.dtype).nan_to_num(nan=0.0)
             weight = self._row_weights(rows)
             decision = torch.addmm(biases, part, directions.mT)
@@ -204,8 +228,8 @@ class _Problem:
         """Hessian at the last evaluated point times (m, d + 1)."""
         directions, biases = self._raw(step)
         sums = torch.zeros_like(step)
-        for rows in _chunks(self.codes):
-            part = self.codes[rows].to(self.dtype)
+        for rows in chunks(self.codes):
+            part = self.codes[rows].to(step.device, self.dtype)
             change = torch.addmm(biases, part, directions.mT) * self.curvatures[rows]
             sums[:, :-1] += change.mT @ part
             sums[:, -1] += change.sum(0, dtype=torch.float64)
@@ -213,8 +237,33 @@ class _Problem:
         sums = self.reduce(sums) / self.totals[:, None]
         return self._centred(sums[:, :-1], sums[:, -1]) + self._penalty(step)
 
-    def newton_step(self, gradient: Tensor, active: Tensor, forcing: Tensor, max_iterations: int = 60) -> Tensor:
-        """Solve ``H step = -gradient`` for the active models until the residual is ``forcing`` times the gradient."""
+    def newton_step(self, gradient: Tensor, active: Tensor, forcing: Tensor) -> Tensor:
+        """Solve ``H step = -gradient`` for the active models: directly where few rows curve, else until the residual
+        is ``forcing`` times the gradient."""
+        curved = self.reduce((self.curvatures != 0).sum(0, dtype=torch.float64)) * active
+        models, dim, count = int(active.sum()), self.codes.shape[1], self.statistics.count
+        # where few rows curve, the preconditioner fits badly: then it takes some 60 passes, else some 4
+        passes = 60 if float(curved.max()) < count / 2 else 4
+        if float(curved.sum()) * dim < passes * count * max(models, 10):
+            return self._direct_step(gradient, active)
+        return self._conjugate_gradients(gradient, active, forcing)
+
+    def _direct_step(self, gradient: Tensor, active: Tensor) -> Tensor:
+        step = torch.zeros_like(gradient)
+        for j in active.nonzero()[:, 0].tolist():
+            rows = self.curvatures[:, j].nonzero()[:, 0]
+            part = torch.cat(
+                [self.codes[rows.to(self.codes.device)].to(self.mean) - self.mean, self.mean.new_ones(len(rows), 1)], 1
+            )
+            hessian = self.reduce(part.mT @ (part * self.curvatures[rows, j].double()[:, None])) / self.totals[j]
+            hessian.diagonal()[:-1].add_(self.l2[j])
+            hessian[-1, -1] += 1e-3 * self.l2[j] * self.statistics.scale  # the bias is free where no row curves
+            step[j] = torch.linalg.solve(hessian, -gradient[j])
+        return step
+
+    def _conjugate_gradients(
+        self, gradient: Tensor, active: Tensor, forcing: Tensor, max_iterations: int = 60
+    ) -> Tensor:
         step = torch.zeros_like(gradient)
         residual = -gradient * active[:, None]
         stop = forcing * residual.norm(dim=1)
@@ -254,7 +303,7 @@ class _Problem:
         return torch.cat([self.l2[:, None] * point[:, :-1], torch.zeros_like(point[:, -1:])], 1)
 
 
-def _chunks(codes: Tensor) -> list[slice]:
-    """Rows small enough for a CPU's cache, or large enough to fill a GPU."""
-    rows = 2**16 if codes.is_cuda else 2**12
+def chunks(codes: Tensor) -> list[slice]:
+    """Slices of rows, few enough not to need much memory and many enough to fill a device."""
+    rows = 2**16 if codes.is_cuda else 2**13
     return [slice(start, min(start + rows, len(codes))) for start in range(0, len(codes), rows)]

@@ -27,6 +27,7 @@ from ifgan_pl.fit import fit_boundary
 from ifgan_pl.generators import Generator, edit_space, load_generator
 from ifgan_pl.generators.base import parameter_digest
 from ifgan_pl.numerics import numerics_of
+from ifgan_pl.reporting import build_report
 from ifgan_pl.resources import find
 from ifgan_pl.sampling import check_space, check_truncation, native_resolution, parse_indices
 from ifgan_pl.scorer import load_scorer
@@ -396,3 +397,86 @@ def default_boundary(generator: Generator) -> str:
     if generator.family not in shipped:
         raise UserError(f"no boundary ships for {generator.name}: give one with --boundary")
     return shipped[generator.family]
+
+
+def report(
+    *,
+    scores: str = f"{RUN}/scores",
+    boundary: str = f"{RUN}/boundary.safetensors",
+    generator: str = "ffhq-mobile",
+    scorer: str = SCORER,
+    faces: int = 32,
+    out: str = f"{RUN}/report",
+) -> Path:
+    """Measure what boundaries do, and write a page with figures and the same numbers as JSON.
+
+    Args:
+        scores: the store that the boundary was fitted on.
+        boundary: the boundary file.
+        generator: the generator of the store.
+        scorer: the scorer of the store.
+        faces: how many unseen faces to edit and score again.
+        out: folder of the report.
+
+    Returns:
+        the page.
+    """
+    store = ScoreStore.open(scores)
+    inputs = {"boundary": digest_of(boundary), "scores": json_digest(store.inputs), "num": store.num, "faces": faces}
+    page = Path(out) / "index.html"
+    if fresh("report", Path(out) / "report.json", inputs, lambda path: dict(json.loads(path.read_text()))):
+        return page
+    model, judge = load_generator(generator), find_scorer(scorer)
+    made_with = {"generator": model.fingerprint, **scorer_inputs(judge, scorer)}
+    differences = changed({k: store.inputs.get(k) for k in made_with}, made_with)
+    if differences:
+        raise UserError(f"{scores} was made with another generator or scorer ({'; '.join(differences)})")
+    fitted = LinearBoundary.load(boundary)
+    build_report(model, judge, store, fitted, out, faces=faces, inputs=inputs)
+    say(f"report: {page}")
+    return page
+
+
+def run_all(
+    *,
+    generator: str = "ffhq-mobile",
+    scorer: str = SCORER,
+    num: int = 5000,
+    seed: int = 0,
+    truncation: float = 0.7,
+    faces: int = 32,
+    out: str = RUN,
+    trainer: Mapping[str, Any] | None = None,
+) -> Path:
+    """Score, boundary and report: every stage whose result is not fresh.
+
+    Args:
+        generator, scorer, num, seed, truncation, trainer: see `score`.
+        faces: see `report`.
+        out: folder of the run; it gets scores/, boundary.safetensors and report/.
+
+    Returns:
+        the report's page.
+    """
+    say(f"scorer: {scorer}")
+    store = score(
+        generator=generator,
+        scorer=scorer,
+        num=num,
+        seed=seed,
+        truncation=truncation,
+        out=f"{out}/scores",
+        trainer=trainer,
+    )
+    page = Path(out) / "report" / "index.html"
+    if is_rank_zero():  # both take seconds to a minute: the other ranks are done
+        fitted = boundary(scores=str(store), out=f"{out}/boundary.safetensors")
+        report(
+            scores=str(store),
+            boundary=str(fitted),
+            generator=generator,
+            scorer=scorer,
+            faces=faces,
+            out=f"{out}/report",
+        )
+    return page

@@ -215,3 +215,42 @@ def test_wrong_shapes_are_refused() -> None:
         LinearBoundary(torch.ones(2, 4), attributes=("a", "b"), space="z", lambdas=torch.ones(3))
     with pytest.raises(ValueError, match="space of"):
         LinearBoundary(torch.ones(2, 4), attributes=("a", "b"), space="s")
+
+
+@pytest.mark.parametrize("name", ["squared", "logistic", "squared_hinge", "hinge"])
+def test_a_loss_trains_normals_and_biases_and_skips_missing_targets(name: str) -> None:
+    x, generator = codes(200), torch.Generator().manual_seed(3)
+    boundary = LinearBoundary(torch.randn(3, 10, generator=generator).double(), attributes=NAMES, space="w")
+    targets = torch.where(x[:, :3] > 0.2, 1.0, 0.0 if name == "logistic" else -1.0)
+    targets[50:, 2] = torch.nan
+    optimizer = torch.optim.LBFGS(boundary.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = boundary.loss(x, targets, name, l2=1e-2)
+        loss.backward()
+        return loss
+
+    optimizer.step(step)  # type: ignore[no-untyped-call]
+    right = (boundary.decision_function(x) > 0) == (targets > 0.5)
+    assert right[:, :2].double().mean() > 0.95
+    assert right[:50, 2].double().mean() > 0.95
+
+
+def test_the_orthogonality_penalty_pulls_normals_apart() -> None:
+    boundary = make()
+    before = torch.nn.functional.normalize(boundary.normals.detach(), dim=1)
+    x, targets = codes(20), torch.full((20, 3), torch.nan)
+    optimizer = torch.optim.SGD(boundary.parameters(), lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        boundary.loss(x, targets, orthogonality=1.0).backward()
+        optimizer.step()
+    after = torch.nn.functional.normalize(boundary.normals.detach(), dim=1)
+    assert (before @ before.mT).triu(1).abs().max() > 0.1
+    assert (after @ after.mT).triu(1).abs().max() < 1e-3
+
+
+def test_losses_name_themselves() -> None:
+    with pytest.raises(ValueError, match="loss of squared, logistic, squared_hinge, hinge expected, got 'mse'"):
+        make().loss(codes(), torch.ones(6, 3), "mse")

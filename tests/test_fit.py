@@ -1,8 +1,17 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
+from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.errors import UserError
-from ifgan_pl.fit import fit_boundary, threshold_of
+from ifgan_pl.fit import fit_boundary
+from ifgan_pl.samples import threshold_of
 
 NAMES = ["smile", "age"]
 KINDS = ["binary", "continuous"]
@@ -153,3 +162,117 @@ def test_thresholds() -> None:
     assert threshold_of(torch.tensor([0.1, 0.2, 0.9]), "binary") == 0.5
     assert threshold_of(torch.tensor([-4.0, 0.2, 3.0]), "binary") == 0.0
     assert threshold_of(torch.tensor([10.0, 20.0, 90.0]), "continuous") == 20.0
+
+
+def test_the_penalty_may_be_cross_validated_or_that_of_svc(data: Data) -> None:
+    codes, normals, scores = data
+    options = {"attributes": NAMES, "kinds": KINDS, "space": "w"}
+    found = fit_boundary(codes[:300], scores[:300], l2="cv", **options)  # type: ignore[arg-type]
+    worst = fit_boundary(codes[:300], scores[:300], l2=10.0, **options)  # type: ignore[arg-type]
+    assert ((found.normals * normals).sum(1) > (worst.normals * normals).sum(1)).all()
+    assert all(1e-4 <= found.metrics["attributes"][n]["l2"] < 10 for n in NAMES)
+    paper = fit_boundary(codes, scores, selection="extremes", solver="hinge", l2="svc", **options)  # type: ignore[arg-type]
+    scale = (codes.double().var(0, correction=0)).mean().item()
+    assert paper.metrics["attributes"]["smile"]["l2"] == pytest.approx(1 / 168 / scale)
+
+
+def test_balanced_classes_move_the_plane_towards_the_larger(data: Data) -> None:
+    codes, _, scores = data
+    rare = torch.where(scores[:, :1] > 2.5, 1.0, 0.0)
+    plain, balanced = [
+        fit_boundary(codes, rare, attributes=["rare"], space="w", solver="logistic", balanced=b) for b in (False, True)
+    ]
+    positive = rare[:, 0] == 1
+    assert 0.02 < positive.float().mean() < 0.2
+
+    def recall(boundary: LinearBoundary) -> float:
+        return float((boundary.decision_function(codes)[positive, 0] > 0).float().mean())
+
+    assert recall(balanced) > recall(plain) + 0.2
+
+
+def test_refits_tell_how_much_is_noise(data: Data) -> None:
+    codes, _, scores = data
+    boundary = fit_boundary(codes, scores, attributes=NAMES, kinds=KINDS, space="w", refits=10)
+    for name in NAMES:
+        figures = boundary.metrics["attributes"][name]["bootstrap"]
+        assert 0.8 < figures["cosine_low"] <= figures["cosine_high"] < 1
+        assert figures["agreement"] == pytest.approx(1 - figures["noise"])
+
+
+def test_codes_may_stay_in_a_file(data: Data, tmp_path: Path) -> None:
+    codes, _, scores = data
+    np.save(tmp_path / "w.npy", codes.numpy())
+    mapped = torch.from_numpy(np.load(tmp_path / "w.npy", mmap_mode="c"))
+    options = {"attributes": NAMES, "kinds": KINDS, "space": "w", "solver": "logistic"}
+    from_file = fit_boundary(mapped, scores, device="cpu", **options)  # type: ignore[arg-type]
+    torch.testing.assert_close(from_file.normals, fit_boundary(codes, scores, **options).normals, atol=1e-7, rtol=0)  # type: ignore[arg-type]
+
+
+def test_noise_is_called_noise() -> None:
+    generator = torch.Generator().manual_seed(1)
+    with pytest.warns(UserWarning, match="noise"):
+        fit_boundary(
+            torch.randn(100, 30, generator=generator),
+            torch.randn(100, 1, generator=generator),
+            attributes=["none"],
+            space="z",
+            l2=1e-3,
+        )
+
+
+RANK = """
+import sys, torch
+import torch.distributed as dist
+from ifgan_pl.fit import fit_boundary
+
+torch.set_num_threads(1)
+dist.init_process_group("gloo")
+data = torch.load(sys.argv[1], weights_only=True)
+cut = [0, 1500, 6000]
+rows = slice(cut[dist.get_rank()], cut[dist.get_rank() + 1])
+for name, options in data["jobs"].items():
+    boundary = fit_boundary(data["codes"][rows], data["scores"][rows], attributes=["smile", "age"],
+                            kinds=["binary", "continuous"], space="w", **options)
+    boundary.save(f"{sys.argv[2]}/{name}-{dist.get_rank()}.safetensors")
+dist.destroy_process_group()
+"""
+
+
+def test_two_ranks_find_the_boundary_of_one(data: Data, tmp_path: Path) -> None:
+    """Uneven shares under torchrun with gloo: every solver, both selections, cross-validation."""
+    codes, _, scores = data
+    scores = scores.clone()
+    scores[::5, 1] = torch.nan
+    jobs: dict[str, dict[str, Any]] = {
+        "ridge": {"l2": "cv"},
+        "logistic": {"solver": "logistic", "balanced": True},
+        "squared": {"solver": "squared_hinge", "selection": "extremes"},
+        "paper": {"solver": "hinge", "selection": "extremes", "l2": "svc"},
+    }
+    torch.save({"codes": codes, "scores": scores, "jobs": jobs}, tmp_path / "data.pt")
+    (tmp_path / "rank.py").write_text(RANK)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [*command, str(tmp_path / "rank.py"), str(tmp_path / "data.pt"), str(tmp_path)],
+        check=True,
+        env=environment,
+        timeout=300,
+    )
+    for name, options in jobs.items():
+        one = fit_boundary(codes, scores, attributes=NAMES, kinds=KINDS, space="w", **options)
+        first, second = [LinearBoundary.load(tmp_path / f"{name}-{rank}.safetensors") for rank in range(2)]
+        assert torch.equal(first.normals, second.normals), name
+        torch.testing.assert_close(first.normals, one.normals, atol=1e-5, rtol=0, msg=name)
+        torch.testing.assert_close(first.lambdas, one.lambdas, atol=0, rtol=1e-4, msg=name)
+        assert first.metrics["samples"] == 6000
+
+
+def test_w_plus_codes_are_fitted_layer_after_layer(data: Data) -> None:
+    codes, normals, scores = data
+    ws = codes.reshape(-1, 4, 5)
+    boundary = fit_boundary(ws, scores, attributes=NAMES, kinds=KINDS, space="w+", num_ws=4, l2=1e-3)
+    assert ((boundary.normals * normals).sum(1) > 0.97).all()
+    torch.testing.assert_close(boundary.distance(ws), boundary.distance(codes))
+    boundary.check_codes(ws, space="w+")

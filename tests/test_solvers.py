@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from ifgan_pl import losses, newton, solvers
 
@@ -17,9 +17,7 @@ def problem(count: int = 600, dim: int = 24, models: int = 3) -> tuple[torch.Ten
     return codes, scores
 
 
-@pytest.mark.parametrize(
-    "loss", [losses.SQUARED, losses.LOGISTIC, losses.SQUARED_HINGE, losses.smoothed_hinge(0.3)], ids="slhk"
-)
+@pytest.mark.parametrize("loss", losses.LOSSES.values(), ids=losses.LOSSES)
 @pytest.mark.parametrize("target", [-1.0, 1.0])
 def test_slopes_and_curvatures_are_derivatives(loss: losses.Loss, target: float) -> None:
     z = torch.linspace(-3, 3, 60, dtype=torch.float64).requires_grad_()  # no point on a kink
@@ -29,13 +27,6 @@ def test_slopes_and_curvatures_are_derivatives(loss: losses.Loss, target: float)
     step = 1e-6
     numeric = (loss.slope(z + step, t) - loss.slope(z - step, t)) / (2 * step)
     torch.testing.assert_close(loss.curvature(z, t).detach(), numeric.detach(), atol=1e-4, rtol=1e-4)
-
-
-def test_smoothed_hinge_is_within_half_its_width_of_the_hinge() -> None:
-    z = torch.linspace(-3, 3, 601, dtype=torch.float64)
-    gap = (1 - z).clamp_min(0) - losses.smoothed_hinge(0.2).value(z, torch.ones_like(z))
-    assert gap.min() >= -1e-12
-    assert gap.max() <= 0.1 + 1e-12
 
 
 def test_moments() -> None:
@@ -101,6 +92,40 @@ def test_squared_hinge_agrees_with_scikit_learn() -> None:
         np.testing.assert_allclose(solution.weights[j], oracle.coef_[0], atol=1e-3 * np.abs(oracle.coef_).max())
 
 
+@pytest.mark.parametrize("width", [3.0, 0.3, 0.0], ids=["separable", "nearly", "hard"])
+def test_hinge_is_the_support_vector_machine_of_scikit_learn(width: float) -> None:
+    """Whether the classes separate or not: the same objective and direction, at the same C."""
+    codes, scores = problem(count=1500)
+    score = scores[:, 0].sort()
+    rows = score.indices[(score.values.abs() > width / 2)] if width else score.indices
+    codes, targets = codes[rows], scores[rows, :1].sign()
+    solution = solvers.hinge(codes, targets, l2=1 / len(rows))
+    oracle = SVC(kernel="linear", C=1.0, tol=1e-5).fit(codes.double(), targets[:, 0])
+    weights, bias = torch.tensor(oracle.coef_[0]), float(oracle.intercept_[0])
+
+    def objective(weights: torch.Tensor, bias: float) -> float:
+        gaps = (1 - targets[:, 0].double() * (codes.double() @ weights + bias)).clamp_min(0)
+        return float(gaps.mean() + weights @ weights / (2 * len(rows)))
+
+    ours = objective(solution.weights[0], float(solution.biases[0]))
+    assert ours == pytest.approx(objective(weights, bias), rel=1e-3)
+    assert ours == pytest.approx(solution.info["objective"][0], rel=1e-6)
+    assert solution.info["gap"][0] <= 5e-4
+    assert torch.nn.functional.cosine_similarity(solution.weights[0], weights, dim=0) > 0.99
+
+
+def test_hinge_takes_masks_and_weights() -> None:
+    codes, scores = problem(count=400, models=2)
+    targets = scores.sign()
+    targets[:150, 1] = torch.nan
+    weights = torch.randint(1, 4, (400, 2), generator=torch.Generator().manual_seed(1)).float()
+    solution = solvers.hinge(codes, targets, weights=weights, l2=0.01, gap=1e-6)
+    rows = torch.arange(150, 400).repeat_interleave(weights[150:, 1].long())  # a weight of 3 is a row three times
+    repeated = solvers.hinge(codes[rows], targets[rows, 1:], l2=0.01, gap=1e-6)
+    torch.testing.assert_close(solution.weights[1:], repeated.weights, atol=1e-2, rtol=1e-2)
+    assert solution.info["objective"][1] == pytest.approx(repeated.info["objective"][0], rel=2e-6)
+
+
 def test_one_attribute_is_found_as_among_many() -> None:
     codes, scores = problem(models=5)
     together = solvers.logistic(codes, scores.sigmoid(), l2=0.01, tolerance=1e-8)
@@ -116,12 +141,14 @@ def test_a_start_at_the_solution_costs_no_step() -> None:
     torch.testing.assert_close(again.weights, first.weights)
 
 
-def test_sums_over_two_halves_find_the_same_planes() -> None:
+@pytest.mark.parametrize("solver", solvers.SOLVERS)
+def test_sums_over_two_halves_find_the_same_planes(solver: str) -> None:
     """Two threads stand for two ranks: each sees half of the rows and the sum of both."""
     import threading
 
     codes, scores = problem(count=1001)
-    whole = solvers.logistic(codes, scores.sigmoid(), l2=0.01)
+    targets = scores.sigmoid() if solver == "logistic" else scores.sign()
+    whole = solvers.SOLVERS[solver](codes, targets, l2=0.01)
     barrier, shares = threading.Barrier(2), [torch.empty(0), torch.empty(0)]
     found: list[solvers.Solution | None] = [None, None]
 
@@ -133,7 +160,7 @@ def test_sums_over_two_halves_find_the_same_planes() -> None:
             barrier.wait()
             return total
 
-        found[i] = solvers.logistic(codes[i::2], scores[i::2].sigmoid(), l2=0.01, reduce=reduce)
+        found[i] = solvers.SOLVERS[solver](codes[i::2], targets[i::2], l2=0.01, reduce=reduce)
 
     threads = [threading.Thread(target=rank, args=(i,)) for i in range(2)]
     for thread in threads:

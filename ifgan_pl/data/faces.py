@@ -104,27 +104,58 @@ class FacesData(AttributeData):
         if self.resolution is not None and self.resolution not in generator.resolutions:
             raise UserError(f"{self.generator} gives {generator.resolutions} pixels, not resolution={self.resolution}")
         z = self.z(generator.z_dim)
-        digest = tensors_digest({"z": z, "truncation": self.truncation})
-        key = json_digest([generator.fingerprint, digest, self.resolution, self.image_size])[:16]
-        path = self.cache_dir / f"faces-{self.image_size}-{key}.npy"
-        if not (path.is_file() and path.with_suffix(".json").is_file()):
-            what = f"{self.generator} at {self.resolution or generator.img_resolution}²"
-            build_array(path, len(z), self.image_size, self._synthesise(generator, z), what)
+        return synthesise(generator, z, self.truncation, self.resolution, self.image_size, self.cache_dir, self.device)
+
+
+def synthesise(
+    generator: Generator,
+    z: Tensor,
+    truncation: Tensor,
+    resolution: int | None,
+    image_size: int,
+    cache_dir: Path,
+    device: str = "cpu",
+) -> Path:
+    """Pictures of codes, made once and kept.
+
+    Args:
+        generator: on ``device``.
+        z: (N, z_dim) float32.
+        truncation: (N, 1) float32.
+        resolution: side of a native picture; ``None``: full synthesis.
+        image_size: side to which pictures are averaged.
+        cache_dir: where the array goes, under a name that depends on all of the above.
+
+    Returns:
+        path of the array, see :func:`ifgan_pl.data.pictures.open_array`.
+    """
+    digest = tensors_digest({"z": z, "truncation": truncation})
+    key = json_digest([generator.fingerprint, digest, resolution, image_size])[:16]
+    path = cache_dir / f"faces-{image_size}-{key}.npy"
+    if path.is_file() and path.with_suffix(".json").is_file():
         return path
+    kind = torch.device(device).type
+    step = MICRO_BATCH.get(kind, 1) * (4 * workers() if kind == "cpu" else 1)
 
-    @torch.no_grad()
-    def _synthesise(self, generator: Generator, z: Tensor) -> Iterator[tuple[int, list[NDArray[np.uint8]]]]:
-        device = torch.device(self.device)
-        step = MICRO_BATCH.get(device.type, 1) * (4 * workers() if device.type == "cpu" else 1)
+    def picture(codes: Tensor) -> Tensor:
+        image = generator.synthesis(codes, resolution).clamp(-1, 1)
+        return (to_square(image, image_size) * 127.5 + 127.5).round().to(torch.uint8)
 
-        def picture(codes: Tensor) -> Tensor:
-            image = generator.synthesis(codes, self.resolution).clamp(-1, 1)
-            return (to_square(image, self.image_size) * 127.5 + 127.5).round().to(torch.uint8)
+    def blocks() -> Iterator[tuple[int, list[NDArray[np.uint8]]]]:
+        with torch.no_grad():
+            for first in range(0, len(z), step):
+                code = truncated(generator, z[first : first + step].to(device), truncation[first : first + step])
+                yield first, list(map_micro_batches(picture, code).cpu().numpy())
 
-        for first in range(0, len(z), step):
-            code = z[first : first + step].to(device)
-            if "w" in generator.spaces:
-                mean = generator.w_mean
-                assert mean is not None
-                code = mean + self.truncation[first : first + step].to(device) * (generator.mapping(code) - mean)
-            yield first, list(map_micro_batches(picture, code).cpu().numpy())
+    what = f"{generator.name} at {resolution or generator.img_resolution}²"
+    build_array(path, len(z), image_size, blocks(), what)
+    return path
+
+
+def truncated(generator: Generator, z: Tensor, truncation: Tensor) -> Tensor:
+    """The codes that synthesis receives: W truncated sample by sample, or z of a family without W; (N, dim)."""
+    if "w" not in generator.spaces:
+        return z
+    mean = generator.w_mean
+    assert mean is not None
+    return mean + truncation.to(z) * (generator.mapping(z) - mean)

@@ -20,8 +20,8 @@ from ifgan_pl.generators.weights import cache_dir as default_cache_dir
 log = logging.getLogger(__name__)
 SPLITS = ("train", "select", "report")
 """``train`` fits the weights, ``select`` decides (early stopping, calibration), ``report`` only reports."""
-SET_ASIDE = 20
-"""One training row in so many is set aside for ``select`` where the data has no split for it."""
+SET_ASIDE, FIRST_SET_ASIDE = 20, 7
+"""One training row in twenty is set aside for ``select``, from the eighth on, where the data has no split for it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def set_aside(split: NDArray[np.str_]) -> NDArray[np.str_]:
         return split
     rows = np.flatnonzero(split == "train")
     split = split.astype("<U6")
-    split[rows[SET_ASIDE // 2 :: SET_ASIDE]] = "select"
+    split[rows[FIRST_SET_ASIDE::SET_ASIDE]] = "select"
     return split
 
 

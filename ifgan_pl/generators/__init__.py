@@ -74,7 +74,7 @@ def import_generator(module: str, attribute: str) -> Generator:
     except (ImportError, AttributeError) as error:
         raise UserError(f"cannot import the generator {module}:{attribute}: {error}") from error
     generator = found if isinstance(found, Generator) and not isinstance(found, type) else found()
-    members = [*Generator.__annotations__, "w_mean", "mapping", "truncate", "synthesis"]
+    members = [*Generator.__annotations__, "resolutions", "w_mean", "mapping", "truncate", "synthesis"]
     missing = [member for member in members if not hasattr(generator, member)]
     if missing:
         raise UserError(f"{module}:{attribute} is no generator: it has no {', '.join(missing)}")

@@ -36,8 +36,10 @@ class Generator(Protocol):
     img_resolution: int
     img_channels: int
     spaces: tuple[str, ...]
-    resolutions: tuple[int, ...]
     fingerprint: str
+
+    @property
+    def resolutions(self) -> tuple[int, ...]: ...
 
     @property
     def w_mean(self) -> Tensor | None: ...

@@ -23,7 +23,7 @@ CHANNELS = (512, 512, 512, 512, 256, 128, 64)
 NUM_WS = 16
 SLOPE = 0.2
 PREVIEW_BLOCK = 4
-PREVIEW_CHANNELS = 64
+PREVIEW_CHANNELS = 96
 log = logging.getLogger(__name__)
 
 
@@ -147,15 +147,15 @@ class ModulatedPointwise(nn.Module):
 
 
 class SeparableConv(nn.Module):
-    """Depthwise 3 × 3, then modulated 1 × 1 with noise, bias and leaky ReLU."""
+    """Depthwise 3 × 3, then modulated 1 × 1 with noise (none for resolution 0), bias and leaky ReLU."""
 
-    noise: Tensor
+    noise: Tensor | None
 
     def __init__(self, inputs: int, outputs: int, resolution: int) -> None:
         super().__init__()
         self.depthwise = nn.Parameter(torch.zeros(inputs, 1, 3, 3))
         self.pointwise = ModulatedPointwise(inputs, outputs)
-        self.register_buffer("noise", torch.zeros(resolution * resolution, 1))
+        self.register_buffer("noise", torch.zeros(resolution * resolution, 1) if resolution else None)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         x = F.conv2d(x.permute(0, 3, 1, 2), self.depthwise, padding=1, groups=x.shape[3]).permute(0, 2, 3, 1)
@@ -179,25 +179,27 @@ class Block(nn.Module):
 
 
 class PreviewHead(nn.Module):
-    """A picture of 128² from the 64² hidden layer: 512 → 64 channels, depthwise 3 × 3, → 12 sub-bands, inverse Haar.
+    """A picture of 128² from the 64² hidden layer, at about a sixth of the cost of the layers before it.
 
-    The hidden layer is read both as it is and as the next block reads it (scaled by that block's style).
+    512 channels, read both as they are and as the next block reads them (scaled by that block's style), are reduced to
+    96; two residual separable convolutions, the second half of each modulated; 12 sub-bands; inverse Haar.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.reduce = nn.Linear(512, PREVIEW_CHANNELS)
         self.reduce_styled = nn.Linear(512, PREVIEW_CHANNELS, bias=False)
-        self.depthwise = nn.Conv2d(PREVIEW_CHANNELS, PREVIEW_CHANNELS, 3, padding=1, groups=PREVIEW_CHANNELS)
+        self.convs = nn.ModuleList(SeparableConv(PREVIEW_CHANNELS, PREVIEW_CHANNELS, 0) for _ in range(2))
         self.out = ModulatedPointwise(PREVIEW_CHANNELS, 12)
 
     def forward(self, x: Tensor, scale: Tensor, w: Tensor) -> Tensor:
-        """x (N, 64, 64, 512), scale (N, 512), w (N, 512) -> (N, 3, 128, 128)."""
+        """x (N, H, W, 512), scale (N, 512), w (N, 512) -> (N, 3, 2H, 2W)."""
         n, height, width, channels = x.shape
         weight = (self.reduce.weight + self.reduce_styled.weight * scale[:, None]).mT
         x = torch.baddbmm(self.reduce.bias.expand(n, height * width, -1), x.reshape(n, -1, channels), weight)
         x = F.leaky_relu(x, SLOPE).view(n, height, width, -1)
-        x = x + F.leaky_relu(self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), SLOPE)
+        for conv in self.convs:
+            x = x + conv(x, w)
         return inverse_haar(self.out(x, w)).permute(0, 3, 1, 2)
 
 

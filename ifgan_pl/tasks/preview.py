@@ -7,14 +7,16 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ifgan_pl.artefacts import load_tensors, save_tensors
-from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN, PreviewHead
+from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN, ModulatedPointwise, PreviewHead, SeparableConv
 from ifgan_pl.latents import sample_z
 from ifgan_pl.numerics import map_micro_batches
 
+CROP = 32
+"""Side of a training crop of the 64² hidden layer."""
 TRUNCATIONS = (0.5, 0.7, 0.85, 1.0)
 """Sample i of the training stream is truncated by the i-th of these, cyclically: the head must serve all of them."""
 
@@ -22,18 +24,23 @@ TRUNCATIONS = (0.5, 0.7, 0.85, 1.0)
 class PreviewTask(pl.LightningModule):
     """Fit a :class:`PreviewHead` to full synthesis averaged down to 128², by L1 at 128² and 64².
 
+    Steps see crops of the hidden layer: neighbours tell little that is new, other faces more.
+
     Args:
+        head: starts as it is.
         lr: peak learning rate of AdamW; it rises over the first 5 % of the steps and falls as a cosine.
     """
 
-    def __init__(self, lr: float = 3e-3) -> None:
+    def __init__(self, head: PreviewHead, lr: float = 3e-3) -> None:
         super().__init__()
-        self.save_hyperparameters()
         self.lr = lr
-        self.head = initial_head()
+        self.head = head
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         features, scale, w, target = batch
+        top, left = (int(v) for v in torch.randint(0, features.shape[1] - CROP + 1, (2,)))
+        features = features[:, top : top + CROP, left : left + CROP]
+        target = target[:, :, 2 * top : 2 * (top + CROP), 2 * left : 2 * (left + CROP)]
         picture = self.head(features.to(scale.dtype), scale, w)
         loss = F.l1_loss(picture, target) + F.l1_loss(F.avg_pool2d(picture, 2), F.avg_pool2d(target, 2))
         self.log("train_l1", loss, prog_bar=True)
@@ -51,12 +58,23 @@ class PreviewTask(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def initial_head() -> PreviewHead:
-    """A head whose output styles start near 1 and whose other weights start small."""
+def initial_head(features: Tensor) -> PreviewHead:
+    """A head that starts from the whitened principal components of some features (N, H, W, 512)."""
+    x = features.flatten(0, 2).double()
+    values, vectors = torch.linalg.eigh(torch.cov(x.T))
     head = PreviewHead()
-    torch.nn.init.normal_(head.out.style.weight, std=0.01)
-    torch.nn.init.ones_(head.out.style.bias)
-    torch.nn.init.normal_(head.out.weight, std=0.05)
+    components = len(head.reduce.weight)
+    with torch.no_grad():
+        head.reduce.weight.copy_((vectors / values.clamp_min(1e-6).sqrt()).flip(1)[:, :components].T)
+        head.reduce.bias.copy_(-head.reduce.weight @ x.mean(0).float())
+        head.reduce_styled.weight.zero_()
+        for module in head.modules():
+            if isinstance(module, ModulatedPointwise):
+                nn.init.normal_(module.weight, std=0.05)
+                nn.init.normal_(module.style.weight, std=0.01)
+                nn.init.ones_(module.style.bias)
+            elif isinstance(module, SeparableConv):
+                nn.init.normal_(module.depthwise, std=0.3)
     return head
 
 
@@ -78,7 +96,7 @@ def preview_samples(generator: MobileStyleGAN, indices: range, *, seed: int) -> 
 
 
 def train_preview(
-    generator: MobileStyleGAN, out: str | Path, *, num: int = 768, num_val: int = 64, epochs: int = 24, seed: int = 1
+    generator: MobileStyleGAN, out: str | Path, *, num: int = 768, num_val: int = 64, epochs: int = 60, seed: int = 1
 ) -> None:
     """Synthesise ``num`` faces in full, train the head on them and write it beside ``w_mean`` into ``out``.
 
@@ -94,12 +112,12 @@ def train_preview(
         preview_samples(generator, range(num_val), seed=seed + 1),
         preview_samples(generator, range(num), seed=seed),
     )
-    task = PreviewTask()
+    task = PreviewTask(initial_head(train.tensors[0][:: max(1, num // 64)].float()))
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False
     )
-    trainer.fit(task, DataLoader(train, batch_size=8, shuffle=True), DataLoader(val, batch_size=8))
-    weights = {f"preview.{k}": v for k, v in task.head.state_dict().items()}
+    trainer.fit(task, DataLoader(train, batch_size=16, shuffle=True), DataLoader(val, batch_size=8))
+    weights = {f"preview.{k}": v.half() for k, v in task.head.state_dict().items()}
     tensors, _ = load_tensors(out)
     psnr = round(float(trainer.callback_metrics["val_psnr"]), 2)
     note = {"trained_on": f"{num} faces of seed {seed}", "validation_psnr_db": psnr, "epochs": epochs}

@@ -1,0 +1,135 @@
+"""What a user types: the command line in-process, and two ranks through torchrun."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ifgan_pl import cli
+from ifgan_pl.data.store import ScoreStore
+from ifgan_pl.pictures import read_provenance
+
+ROOT = Path(__file__).parents[1]
+SCORE = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--block_size", "16", "--batch_size", "8"]
+CPU = ["--trainer.accelerator", "cpu"]
+
+
+def failure(run: object, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The single line that a mistake prints."""
+    with pytest.raises(SystemExit) as exit_:
+        run(list(arguments))  # type: ignore[operator]
+    assert exit_.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["scoer"], "invalid choice"),
+        (["score", "--nmu", "3"], "nmu"),
+        (["score", "--gen", "ffhq-mobile"], "gen"),
+        (["score", "--generator", "stylegan9"], "unknown generator"),
+        (["score", "--scorer", "nobody"], "no such file: nobody"),
+        (["boundary", "--scores", "nowhere"], "no score store"),
+    ],
+)
+def test_mistakes_in_training_are_one_line(
+    arguments: list[str],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert expected in failure(cli.train, capsys, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "--attribute"),
+        (["--attribute", "beard"], "unknown attribute"),
+        (["--attribute", "smile", "--hold", "smile"], "both edited and held"),
+        (["--attribute", "smile", "--seeds", "a-b"], "0-15,40"),
+        (["--attribute", "smile", "--latents", "nan.npy"], "NaN"),
+        (["--attribute", "smile", "--resolution", "300"], "divide 1024"),
+        (["--attribute", "smile", "--generator", "digiface-dcgan", "--boundary", "ffhq-mobile-w"], "latent spaces"),
+        (["--attribute", "smile", "--out", "full"], "not empty"),
+    ],
+)
+def test_mistakes_in_editing_are_one_line_and_write_nothing(
+    arguments: list[str],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("nan.npy", np.full((2, 512), np.nan, dtype=np.float32))
+    Path("full").mkdir()
+    Path("full/file").touch()
+    assert expected in failure(cli.edit, capsys, *arguments)
+    assert not Path("results").exists()
+
+
+def test_an_edit_writes_pictures_a_strip_a_table_and_provenance(tmp_path: Path) -> None:
+    out = tmp_path / "edits"
+    cli.edit(["--edit", "smile=+2", "--hold", "all", "--seeds", "3", "--resolution", "128", "--out", str(out), *CPU])
+    names = {p.name for p in out.iterdir()}
+    assert names == {"000003_original.png", "000003_smile+2.png", "strip.png", "edits.csv", "provenance.json"}
+    provenance = read_provenance(out / "000003_smile+2.png")
+    assert provenance["edit"] == {"smile": 2.0}
+    assert provenance["index"] == 3
+    assert json.loads((out / "provenance.json").read_text())["generator"] == "ffhq-mobile"
+
+
+def test_boundaries_from_files_of_the_original(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.standard_normal((400, 20)).astype(np.float32)
+    np.save(tmp_path / "w.npy", codes)
+    np.save(tmp_path / "smile_scores.npy", codes[:, :1] * 2 + 0.1)
+    arguments = ["boundary", "--latents", str(tmp_path / "w.npy"), "--scores", str(tmp_path / "smile_scores.npy")]
+    arguments += ["--out", str(tmp_path / "b.safetensors")]
+    cli.train(arguments)
+    assert "smile from 400 codes" in capsys.readouterr().out
+    cli.train(arguments)
+    assert "fresh" in capsys.readouterr().out
+    cli.train([*arguments, "--seed", "1"])
+    assert "seed 0 -> 1" in capsys.readouterr().out
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def torchrun(out: Path, port: int, num: int = 100) -> list[str]:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
+    return [*launch, str(ROOT / "train.py"), *SCORE, "--num", str(num), "--out", str(out), *CPU]
+
+
+def test_a_killed_run_on_two_ranks_continues_to_the_same_bytes(tmp_path: Path) -> None:
+    command = torchrun(tmp_path / "two", 29713, num=1200)
+    process = subprocess.Popen(
+        command, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.time() + 120
+    while len(list((tmp_path / "two").glob("block-*"))) < 2 and time.time() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list((tmp_path / "two").glob("block-*")), "the run was killed before it had written a block"
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    cli.train([*SCORE, "--num", "1200", "--out", str(tmp_path / "one"), *CPU])
+    two, one = (ScoreStore.open(tmp_path / name).load() for name in ("two", "one"))
+    assert all(torch.equal(a, b) for a, b in zip(two, one, strict=True))

@@ -1,0 +1,77 @@
+"""``ffhq-mobile`` against OpenVINO's f32 output of the published files."""
+
+import numpy as np
+import pytest
+import torch
+
+from ifgan_pl.generators import EMBEDDED, load_generator
+from ifgan_pl.generators.mobile import MobileStyleGAN
+from ifgan_pl.generators.weights import download
+from ifgan_pl.latents import sample_z
+from ifgan_pl.numerics import map_micro_batches
+from ifgan_pl.sampling import sample_codes, synthesise
+
+
+@pytest.fixture(scope="module")
+def generator() -> MobileStyleGAN:
+    loaded = load_generator("ffhq-mobile")
+    assert isinstance(loaded, MobileStyleGAN)
+    return loaded
+
+
+def test_it_equals_openvino(generator: MobileStyleGAN) -> None:
+    openvino = pytest.importorskip("openvino")
+    files = download(EMBEDDED["ffhq-mobile"])
+    core = openvino.Core()
+    z = sample_z(range(4), 512, seed=11)
+
+    def run(network: str, codes: np.ndarray) -> np.ndarray:
+        weights = openvino.Tensor(np.frombuffer(files[f"{network}.bin"], np.uint8).copy())
+        model = core.read_model(files[f"{network}.xml"], weights)
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return np.concatenate([compiled([row[None]])[0] for row in codes])
+
+    w = run("Mapping", z.numpy())
+    assert np.abs(generator.mapping(z).numpy() - w).max() < 2e-5
+    expected = run("Synthesis", w)
+    with torch.inference_mode():
+        pictures = map_micro_batches(generator.synthesis, torch.from_numpy(w)).numpy()
+    assert np.abs(pictures - expected).max() < 1e-3
+
+
+def test_a_picture_does_not_depend_on_its_batch(generator: MobileStyleGAN) -> None:
+    codes = sample_codes(generator, range(3))
+    with torch.inference_mode():
+        together = synthesise(generator, codes, space="w", resolution=128)
+        alone = synthesise(generator, codes[1:2], space="w", resolution=128)
+    assert torch.equal(together[1], alone[0])
+
+
+def test_the_preview_resembles_full_synthesis(generator: MobileStyleGAN) -> None:
+    codes = sample_codes(generator, range(4), seed=5)
+    with torch.inference_mode():
+        preview = synthesise(generator, codes, space="w", resolution=128)
+        full = synthesise(generator, codes, space="w", resolution=256)
+    full = torch.nn.functional.avg_pool2d(full.clamp(-1, 1), 2)
+    psnr = 10 * torch.log10(4 / (preview - full).square().mean())
+    assert psnr > 23
+
+
+def test_w_plus_equals_w_and_truncation_zero_is_the_mean_face(generator: MobileStyleGAN) -> None:
+    w = sample_codes(generator, [7], truncation=1.0)
+    with torch.inference_mode():
+        flat = generator.synthesis(w, 128)
+        assert torch.equal(flat, generator.synthesis(w[:, None].expand(-1, 16, -1), 128))
+        assert torch.equal(flat, generator.synthesis(w[:, None].expand(-1, 18, -1), 128))
+    assert torch.equal(generator.truncate(w, 0.0)[0], generator.w_mean)
+    assert generator.truncate(w, 0.5, cutoff=4).shape == (1, 16, 512)
+
+
+def test_gradients_reach_the_code(generator: MobileStyleGAN) -> None:
+    w = sample_codes(generator, [1]).requires_grad_()
+    picture = generator.synthesis(w, 128)
+    picture.mean().backward()
+    assert w.grad is not None
+    assert w.grad.abs().sum() > 0
+    with torch.inference_mode():
+        assert (generator.synthesis(w.detach(), 128) - picture.detach()).abs().max() < 1e-5

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from ifgan_pl.data.store import ScoreStore
+from ifgan_pl.errors import UserError
+
+INPUTS = {"seed": 0, "generator": "abc"}
+NUMERICS = {"device": "this"}
+
+
+def store(root: Path, **changes: object) -> ScoreStore:
+    return ScoreStore(root, **{"num": 10, "inputs": INPUTS, "numerics": NUMERICS, "block_size": 4, **changes})  # type: ignore[arg-type]
+
+
+def fill(s: ScoreStore) -> None:
+    for block in s.missing()[0]:
+        rows = torch.arange(block.start, block.stop, dtype=torch.float32)[:, None]
+        s.write(block, rows.expand(-1, 3), rows)
+
+
+def test_it_is_complete_when_every_block_is_there(tmp_path: Path) -> None:
+    s = store(tmp_path / "s")
+    s.begin()
+    with pytest.raises(UserError, match="3 of 3 blocks are missing"):
+        s.load()
+    fill(s)
+    latents, scores = ScoreStore.open(tmp_path / "s").load()
+    assert scores[:, 0].tolist() == list(range(10))
+    assert latents.shape == (10, 3)
+
+
+@pytest.mark.parametrize("damage", ["altered", "torn"])
+def test_a_damaged_block_is_named_and_redone(tmp_path: Path, damage: str) -> None:
+    s = store(tmp_path / "s")
+    s.begin()
+    fill(s)
+    path = s.path(s.blocks()[1])
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data if damage == "altered" else data[:-5]))
+    todo, notes = s.missing()
+    assert todo == [range(4, 8)]
+    assert path.name in notes[0]
+
+
+def test_other_inputs_are_refused_and_named(tmp_path: Path) -> None:
+    store(tmp_path / "s").begin()
+    with pytest.raises(UserError, match="seed 0 -> 1"):
+        store(tmp_path / "s", inputs={**INPUTS, "seed": 1}).begin()
+    with pytest.raises(UserError, match="device this -> that"):
+        store(tmp_path / "s", numerics={"device": "that"}).begin()
+    assert store(tmp_path / "s", numerics={"device": "that"}).begin(allow_numerics_change=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(UserError, match="not empty"):
+        store(tmp_path / "other").begin()
+
+
+def test_it_grows(tmp_path: Path) -> None:
+    s = store(tmp_path / "s")
+    s.begin()
+    fill(s)
+    grown = store(tmp_path / "s", num=13)
+    grown.begin()
+    assert grown.missing()[0] == [range(8, 12), range(12, 13)]
