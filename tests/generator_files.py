@@ -1,8 +1,8 @@
 """Generator files in the published formats, made without any of the published code.
 
-Weights follow one recipe: a value depends on the weight's published name and shape alone (NumPy's Philox keyed by the
-name's CRC), so that the official code, filled by the same recipe elsewhere, makes the same network. ``golden/README``
-tells how the golden pictures were taken from it.
+Weights follow one recipe: a value depends on the weight's published name and shape alone (NumPy's Philox keyed by
+the name's CRC), so that the official code, filled by the same recipe elsewhere, makes the same network.
+``golden/README.md`` says how the golden pictures were taken from it.
 """
 
 import pickle

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ifgan_pl.errors import UserError
-from ifgan_pl.generators import formats
+from ifgan_pl.generators import formats, load_generator
 from ifgan_pl.generators.stylegan1 import StyleGAN1
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.latents import sample_z
@@ -159,6 +159,27 @@ def test_family_tells_the_mapping_network(folder: Path) -> None:
     assert a.family == b.family
     assert a.fingerprint != b.fingerprint
     assert a.family != formats.load_file(CASES["stylegan2"](folder / "c")).family
+
+
+def test_stylegan2_ffhq_is_told_from_its_mapping_network(tmp_path: Path) -> None:
+    """ffhq-mobile's mapping network put back into a StyleGAN2 (scales folded out): one family, codes equal to 1e-4."""
+    try:
+        mobile = load_generator("ffhq-mobile")
+    except UserError as error:
+        pytest.skip(str(error))
+    generator = StyleGAN2(img_resolution=8, channels=[4, 4]).requires_grad_(False)
+    for layer, source in zip(generator.mapping_network.layers, mobile.mapping_layers, strict=True):
+        layer.weight.copy_(source.weight * math.sqrt(512) / 0.01)
+        layer.bias.copy_(source.bias / 0.01)
+    formats.save(generator, tmp_path / "ffhq.safetensors")
+    again = formats.load_file(tmp_path / "ffhq.safetensors")
+    assert again.family == mobile.family == "stylegan2-ffhq"
+    z = sample_z(range(16), 512)
+    torch.testing.assert_close(again.mapping(z), mobile.mapping(z), rtol=0, atol=1e-4)
+    generator.mapping_network.layers[7].bias.add_(1)
+    formats.save(generator, tmp_path / "other.safetensors")
+    assert formats.load_file(tmp_path / "other.safetensors").family.startswith("stylegan2-")
+    assert formats.load_file(tmp_path / "other.safetensors").family != "stylegan2-ffhq"
 
 
 def test_safetensors_of_something_else_and_unknown_weights_are_refused(folder: Path) -> None:

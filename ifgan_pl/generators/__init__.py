@@ -55,7 +55,8 @@ def load_generator(
     if name == "digiface-dcgan":
         return dcgan.DCGAN().load(cached_weights("digiface-dcgan", EMBEDDED["digiface-dcgan"])).to(device, dtype)
     if Path(name).is_file():
-        return formats.load_file(name).to(device, dtype)
+        loaded: Generator = formats.load_file(name).to(device, dtype)
+        return loaded
     module, colon, attribute = str(name).partition(":")
     if colon and module.replace(".", "").isidentifier() and attribute.isidentifier():
         generator = import_generator(module, attribute)

@@ -1,5 +1,6 @@
 """Generator files: recognise what one is from its content, load it safely, write it as portable safetensors."""
 
+import json
 import logging
 import pickle
 import re
@@ -8,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ifgan_pl.artefacts import json_digest, load_tensors, save_tensors, tensors_digest
+from ifgan_pl.artefacts import METADATA_KEY, json_digest, save_tensors, tensors_digest
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators import conversions, safe_pickle
 from ifgan_pl.generators.conversions import Converted
@@ -93,15 +95,35 @@ def _read(path: Path) -> Converted:
     with open(path, "rb") as file:
         start = file.read(16)
     if start[8:9] == b"{":
-        tensors, metadata = load_tensors(path)
-        if metadata.get("kind") != KIND or metadata.get("architecture") not in ARCHITECTURES:
-            raise UserError("is not a generator's safetensors; `convert` writes those")
-        return Converted(metadata["architecture"], metadata["config"], tensors, metadata["name"])
+        return _read_own(path)
     if start.startswith((b"PK\x03\x04", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")):
         return _recognise(_load_torch(path, zipped=start.startswith(b"PK")))
     if start.startswith(b"\x80"):
         return conversions.nvidia(safe_pickle.load(path))
     raise UserError(f"is no generator file; known are {KNOWN}")
+
+
+def _read_own(path: Path) -> Converted:
+    """Safetensors of :func:`save`, one tensor at a time: their memory map would cost a second copy while loading."""
+    try:
+        with safe_open(path, framework="pt") as file:  # checks that header and length agree
+            metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise UserError(f"is no complete safetensors file ({error}); make it again") from None
+    if metadata.get("kind") != KIND or metadata.get("architecture") not in ARCHITECTURES:
+        raise UserError("is not a generator's safetensors; `convert` writes those")
+    tensors = {}
+    with open(path, "rb") as data:
+        start = 8 + int.from_bytes(data.read(8), "little")
+        header = json.loads(data.read(start - 8))
+        for name, entry in header.items():
+            if name != "__metadata__":
+                if entry["dtype"] != "F32":
+                    raise UserError(f"weights {name!r} are {entry['dtype']}, F32 expected")
+                tensors[name] = torch.empty(entry["shape"], dtype=torch.float32)
+                data.seek(start + entry["data_offsets"][0])
+                data.readinto(tensors[name].numpy().reshape(-1).view("u1").data)
+    return Converted(metadata["architecture"], metadata["config"], tensors, metadata["name"])
 
 
 def _load_torch(path: Path, *, zipped: bool) -> Any:
@@ -132,7 +154,10 @@ def _recognise(content: Any) -> Converted:
 
 
 def _build(converted: Converted) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
-    """The module with these weights: built without any, so that loading costs no second copy."""
+    """The module with these weights: built on the meta device, so that loading costs no second copy.
+
+    Constructors keep to zeros and constants: random numbers and arithmetic there import 900 modules of PyTorch (1.2 s).
+    """
     with torch.device("meta"):
         generator = ARCHITECTURES[converted.architecture](**converted.config)
     expected = generator.state_dict()

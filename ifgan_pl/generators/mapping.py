@@ -14,7 +14,7 @@ class Dense(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int, *, lr_multiplier: float = 1.0, bias_init: float = 0.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_dim, in_dim) / lr_multiplier)
+        self.weight = nn.Parameter(torch.zeros(out_dim, in_dim))
         self.bias = nn.Parameter(torch.full((out_dim,), bias_init))
         self.weight_gain = lr_multiplier / math.sqrt(in_dim)
         self.bias_gain = lr_multiplier

@@ -33,7 +33,7 @@ class EqualConv(nn.Module):
         gain: float = math.sqrt(2),
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.weight = nn.Parameter(torch.zeros(out_channels, in_channels, kernel, kernel))
         self.gain, self.padding, self.up = gain / math.sqrt(in_channels * kernel**2), padding, up
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -64,7 +64,7 @@ class PGGAN(nn.Module):
     """The PGGAN generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
     It normalises z to length √z_dim itself, so codes off that sphere give the picture of their direction. Weights come
-    from :func:`ifgan_pl.generators.formats.load_file`; a new instance has random ones.
+    from :func:`ifgan_pl.generators.formats.load_file`; a new instance has zeros.
 
     Args:
         img_resolution: side of the picture, a power of 2 from 8.

@@ -21,7 +21,7 @@ class Layer(nn.Module):
         self.conv = conv
         self.bias = nn.Parameter(torch.zeros(channels))
         self.noise_strength = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("noise", torch.randn(resolution, resolution))
+        self.register_buffer("noise", torch.zeros(resolution, resolution))
         self.noise: Tensor
         self.style = Dense(w_dim, 2 * channels)
 
@@ -42,7 +42,7 @@ class Layer(nn.Module):
 class StyleGAN1(nn.Module):
     """The StyleGAN generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
-    Weights come from :func:`ifgan_pl.generators.formats.load_file`; a new instance has random ones.
+    Weights come from :func:`ifgan_pl.generators.formats.load_file`; a new instance has zeros.
 
     Args:
         img_resolution: side of the picture, a power of 2 from 8.
@@ -86,7 +86,7 @@ class StyleGAN1(nn.Module):
                 self.layers.append(Layer(conv, width, w_dim, 4 * 2**i))
         self.torgb = EqualConv(channels[-1], img_channels, 1, padding=0, gain=1.0)
         self.torgb_bias = nn.Parameter(torch.zeros(img_channels))
-        self.register_buffer("blur", torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16)
+        self.register_buffer("blur", torch.tensor([[a * b / 16 for a in (1, 2, 1)] for b in (1, 2, 1)]))
         self.register_buffer("w_mean", torch.zeros(w_dim))
         self.blur: Tensor
         self.w_mean: Tensor

@@ -91,10 +91,10 @@ class StyledConv(nn.Module):
     ) -> None:
         super().__init__()
         self.affine = Dense(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.weight = nn.Parameter(torch.zeros(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
-        self.register_buffer("noise", torch.randn(resolution, resolution) if noise else None)
+        self.register_buffer("noise", torch.zeros(resolution, resolution) if noise else None)
         self.noise: Tensor | None
         self.clamp = clamp
 
@@ -114,7 +114,7 @@ class ToRGB(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, clamp: float | None) -> None:
         super().__init__()
         self.affine = Dense(w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.weight = nn.Parameter(torch.zeros(out_channels, in_channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.clamp = clamp
 
@@ -154,7 +154,7 @@ class Block(nn.Module):
 class StyleGAN2(nn.Module):
     """The StyleGAN2 generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
-    Weights come from :func:`ifgan_pl.generators.formats.load_file`; a new instance has random ones.
+    Weights come from :func:`ifgan_pl.generators.formats.load_file`; a new instance has zeros.
 
     Args:
         img_resolution: side of the picture, a power of 2 from 8.
@@ -205,6 +205,8 @@ class StyleGAN2(nn.Module):
         self.num_ws = 2 * len(channels)
         self.spaces: tuple[str, ...] = ("z", "w", "w+")
         self.half_resolutions = half_resolutions
+        sides = tuple(4 * 2**i for i in range(len(channels)))
+        self.resolutions: tuple[int, ...] = sides if architecture == "skip" else sides[-1:]
         self.mapping_network = MappingNetwork(
             z_dim=z_dim,
             c_dim=c_dim,
@@ -214,22 +216,17 @@ class StyleGAN2(nn.Module):
             embed_dim=embed_dim,
             lr_multiplier=lr_multiplier,
         )
-        self.const = nn.Parameter(torch.randn(channels[0], 4, 4))
+        self.const = nn.Parameter(torch.zeros(channels[0], 4, 4))
         self.blocks = nn.ModuleList()
         for i, width in enumerate(channels):
             rgb = img_channels if architecture == "skip" or i == len(channels) - 1 else 0
             before = channels[i - 1] if i else None
             self.blocks.append(Block(before, width, w_dim, 4 * 2**i, rgb, noise=noise, clamp=clamp))
-        taps = torch.tensor(resample_filter, dtype=torch.float32)
-        self.register_buffer("fir", torch.outer(taps, taps) / taps.sum().square())
+        taps = [tap / sum(resample_filter) for tap in resample_filter]
+        self.register_buffer("fir", torch.tensor([[a * b for a in taps] for b in taps]))
         self.register_buffer("w_mean", torch.zeros(w_dim))
         self.fir: Tensor
         self.w_mean: Tensor
-
-    @property
-    def resolutions(self) -> tuple[int, ...]:
-        """Sides that :meth:`synthesis` gives natively: with skips, the sum of the pictures so far at every one."""
-        return tuple(4 * 2**i for i, block in enumerate(self.blocks) if block.torgb is not None)
 
     def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Z (N, z_dim), labels (N, c_dim) of a conditional network -> W (N, w_dim), before truncation."""

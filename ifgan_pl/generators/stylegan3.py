@@ -87,13 +87,11 @@ class FourierInput(nn.Module):
     def __init__(self, w_dim: int, channels: int, *, size: int, rate: float, bandwidth: float) -> None:
         super().__init__()
         self.size, self.rate, self.bandwidth = size, rate, bandwidth
-        direction = torch.randn(channels, 2)
-        radius = direction.square().sum(dim=1, keepdim=True).sqrt()
-        self.weight = nn.Parameter(torch.randn(channels, channels))
+        self.weight = nn.Parameter(torch.zeros(channels, channels))
         self.affine = Dense(w_dim, 4)
-        self.register_buffer("transform", torch.eye(3))
-        self.register_buffer("freqs", direction / (radius * radius.square().exp().pow(0.25)) * bandwidth)
-        self.register_buffer("phases", torch.rand(channels) - 0.5)
+        self.register_buffer("transform", torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]))
+        self.register_buffer("freqs", torch.zeros(channels, 2))
+        self.register_buffer("phases", torch.zeros(channels))
         self.transform: Tensor
         self.freqs: Tensor
         self.phases: Tensor
@@ -139,7 +137,7 @@ class Layer(nn.Module):
         super().__init__()
         self.rgb, self.clamp, self.kernel = rgb, clamp, kernel
         self.affine = Dense(w_dim, channels[0], bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(channels[1], channels[0], kernel, kernel))
+        self.weight = nn.Parameter(torch.zeros(channels[1], channels[0], kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(channels[1]))
         self.register_buffer("magnitude_ema", torch.ones(()))
         self.magnitude_ema: Tensor
@@ -178,7 +176,7 @@ class Layer(nn.Module):
 class StyleGAN3(nn.Module):
     """The StyleGAN3 generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
-    Weights come from :func:`ifgan_pl.generators.formats.load_file`; a new instance has random ones.
+    Weights come from :func:`ifgan_pl.generators.formats.load_file`; a new instance has zeros.
 
     Args:
         img_resolution: side of the picture.
