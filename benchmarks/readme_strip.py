@@ -1,4 +1,4 @@
-"""The strip of the README: ``python benchmarks/readme_strip.py docs/strip.jpg`` edits one face an attribute, others held."""
+"""The strip of the README: ``python benchmarks/readme_strip.py docs/strip.jpg``; others are held in each row."""
 
 import sys
 from pathlib import Path
