@@ -16,6 +16,7 @@ from ifgan_pl import __version__, stages
 from ifgan_pl.errors import UserError
 from ifgan_pl.resources import find
 from ifgan_pl.stages import is_rank_zero
+from ifgan_pl.tasks.scorer import train_scorer
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
 
@@ -25,6 +26,7 @@ The stages, each of which ends in files and runs by itself:
   boundary  codes and scores -> one hyperplane an attribute     (runs/default/boundary.safetensors)
   report    what the boundaries do: tables and figures          (runs/default/report/index.html)
   preview   train the cheap preview head of ffhq-mobile
+  convert   FILE OUT.safetensors: write a StyleGAN or PGGAN file as portable safetensors
   all       score, boundary and report, whatever is not fresh   (the default)
 """
 EDIT = """Edit faces along the boundaries of their generator.
@@ -68,7 +70,7 @@ def stage_parser(stage: Callable[..., Any]) -> Parser:
     summary = (stage.__doc__ or "").split("\n\n")[0]
     parser = Parser(description=" ".join(summary.split()))
     parser.add_argument("--config", action="config", help="YAML of options; later ones win. Shipped: see configs/.")
-    parser.add_function_arguments(stage, skip={"trainer"})
+    parser.add_function_arguments(stage, skip={"trainer"}, as_positional=stage is stages.convert)
     if "trainer" in inspect.signature(stage).parameters:
         parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
     return parser
@@ -85,7 +87,10 @@ def train_parser() -> Parser:
 
 
 STAGES: dict[str, tuple[Callable[..., Any], str]] = {
+    "scorer": (train_scorer, "train a facial-attribute scorer"),
     "score": (stages.score, "sample, synthesise, score and store faces"),
+    "preview": (stages.preview, "train the cheap preview head of ffhq-mobile"),
+    "convert": (stages.convert, "write a generator file as portable safetensors"),
     "boundary": (stages.boundary, "fit the boundaries of all attributes"),
     "report": (stages.report, "measure what the boundaries do"),
     "all": (stages.run_all, "score, boundary and report, whatever is not fresh"),
@@ -136,7 +141,8 @@ def train(arguments: Sequence[str] | None = None) -> None:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "all")
     with one_line_errors():
-        options = train_parser().parse_args(resolve_configs(arguments))
+        parser = train_parser()
+        options = parser.instantiate_classes(parser.parse_args(resolve_configs(arguments)))
         stage = STAGES[options.stage][0]
         stage(**keywords(options[options.stage]))
 

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from ifgan_pl import __version__
-from ifgan_pl.artefacts import file_digest, json_digest, load_tensors
+from ifgan_pl.artefacts import file_digest, json_digest, load_tensors, save_tensors
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.data.labels import read_labels
@@ -24,7 +24,7 @@ from ifgan_pl.data.store import ScoreStore, changed
 from ifgan_pl.editor import Editor, parse_changes
 from ifgan_pl.errors import UserError
 from ifgan_pl.fit import fit_boundary
-from ifgan_pl.generators import Generator, edit_space, load_generator
+from ifgan_pl.generators import Generator, edit_space, formats, load_generator, load_mobile
 from ifgan_pl.generators.base import parameter_digest
 from ifgan_pl.numerics import numerics_of
 from ifgan_pl.reporting import build_report
@@ -32,6 +32,7 @@ from ifgan_pl.resources import find
 from ifgan_pl.sampling import check_space, check_truncation, native_resolution, parse_indices
 from ifgan_pl.scorer import load_scorer
 from ifgan_pl.tasks.edit import PARTS, Column, EditPlan, EditTask, sweep
+from ifgan_pl.tasks.preview import train_preview
 from ifgan_pl.tasks.progress import SampleProgress
 from ifgan_pl.tasks.score import ScoreTask
 
@@ -232,7 +233,11 @@ def boundary(
         l2=l2,
         metric=metric,
         seed=seed,
-        provenance={"inputs": inputs, "version": __version__},
+        provenance={
+            "inputs": inputs,
+            "version": __version__,
+            **({"generator": store.inputs["generator_name"]} if latents is None else {}),
+        },
     )
     fitted.save(out)
     say(f"boundary: {', '.join(fitted.attributes)} from {len(codes)} codes in {out}")
@@ -331,6 +336,8 @@ def edit(
     faces = load_generator(generator)
     found = find(boundary or default_boundary(faces), "checkpoints", (".safetensors",))
     editor = Editor(faces, LinearBoundary.load(found))
+    if default_name(editor.boundary) not in ("", faces.name):
+        say(f"note: a boundary of {default_name(editor.boundary)} serves {faces.name}: both are {faces.family}")
     if latents is None:
         numbers = parse_indices(seeds or "0-7")
         codes = editor.codes(numbers, seed=seed, truncation=truncation)
@@ -391,6 +398,12 @@ def edit(
     return results
 
 
+def default_name(boundary: LinearBoundary) -> str:
+    """The generator whose sample a boundary was fitted on; empty where that is not known."""
+    known = str(boundary.provenance.get("generator", ""))
+    return known or ("ffhq-mobile" if boundary.family == "stylegan2-ffhq" else "")
+
+
 def default_boundary(generator: Generator) -> str:
     """The shipped boundary of a generator's family."""
     shipped = {"stylegan2-ffhq": "ffhq-mobile-w", "digiface-dcgan": "digiface-dcgan-z"}
@@ -435,6 +448,37 @@ def report(
     build_report(model, judge, store, fitted, out, faces=faces, inputs=inputs)
     say(f"report: {page}")
     return page
+
+
+def convert(file: str, out: str) -> Path:
+    """Write any generator file as portable safetensors with its configuration; nothing in the file is run.
+
+    Args:
+        file: NVIDIA pickle, rosinality .pt, GenForce .pth or this package's own.
+        out: the safetensors file to write.
+    """
+    generator = formats.convert(file, out)
+    say(f"convert: {generator.name}, {generator.img_resolution}² in {out}")
+    return Path(out)
+
+
+def preview(
+    *, out: str = "runs/preview/ffhq-mobile.safetensors", num: int = 768, epochs: int = 60, seed: int = 1
+) -> Path:
+    """Train the preview head of ffhq-mobile: 128² pictures from its 64² hidden layer, for scoring.
+
+    Args:
+        out: file of the centre of truncation and the head; as checkpoints/ffhq-mobile.safetensors it is used.
+        num: faces synthesised in full, 4 MB of memory each; with the defaults half an hour on two cores.
+        epochs: passes over them.
+        seed: of the faces, the weights and the order.
+    """
+    generator = load_mobile()
+    if not Path(out).exists():
+        save_tensors(out, {"w_mean": generator.w_mean}, {})
+    train_preview(generator, out, num=num, epochs=epochs, seed=seed)
+    say(f"preview: {out}")
+    return Path(out)
 
 
 def run_all(
