@@ -142,7 +142,7 @@ def train(arguments: Sequence[str] | None = None) -> None:
         arguments.insert(0, "all")
     with one_line_errors():
         parser = train_parser()
-        options = parser.instantiate_classes(parser.parse_args(resolve_configs(arguments)))
+        options = parser.instantiate(parser.parse_args(resolve_configs(arguments)))
         stage = STAGES[options.stage][0]
         stage(**keywords(options[options.stage]))
 

@@ -27,6 +27,7 @@ from ifgan_pl.fit import fit_boundary
 from ifgan_pl.generators import Generator, edit_space, formats, load_generator, load_mobile
 from ifgan_pl.generators.base import parameter_digest
 from ifgan_pl.numerics import numerics_of
+from ifgan_pl.pictures import FORMATS
 from ifgan_pl.reporting import build_report
 from ifgan_pl.resources import find
 from ifgan_pl.sampling import check_space, check_truncation, native_resolution, parse_indices
@@ -329,6 +330,9 @@ def edit(
         raise UserError("give either --attribute NAME (over a range) or --edit NAME=STRENGTH … (several at once)")
     if steps < 1 or not np.isfinite(limits).all():
         raise UserError(f"--steps must be at least 1 and --range two finite numbers, got {steps} and {limits}")
+    unknown = [f for f in formats if f not in (*FORMATS, "strip")]
+    if unknown:
+        raise UserError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}, strip")
     folder = Path(out)
     if folder.exists() and any(folder.iterdir()) and not resume:
         raise UserError(f"{out} is not empty: choose another --out, or continue an interrupted run with --resume")
@@ -406,10 +410,9 @@ def default_name(boundary: LinearBoundary) -> str:
 
 def default_boundary(generator: Generator) -> str:
     """The shipped boundary of a generator's family."""
-    shipped = {"stylegan2-ffhq": "ffhq-mobile-w", "digiface-dcgan": "digiface-dcgan-z"}
-    if generator.family not in shipped:
+    if generator.family != "stylegan2-ffhq":
         raise UserError(f"no boundary ships for {generator.name}: give one with --boundary")
-    return shipped[generator.family]
+    return "ffhq-mobile-w"
 
 
 def report(

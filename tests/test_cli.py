@@ -65,6 +65,8 @@ def test_mistakes_in_training_are_one_line(
         (["--attribute", "smile", "--resolution", "300"], "divide 1024"),
         (["--attribute", "smile", "--generator", "digiface-dcgan", "--boundary", "ffhq-mobile-w"], "latent spaces"),
         (["--attribute", "smile", "--out", "full"], "not empty"),
+        (["--attribute", "smile", "--format", "bmp"], "unknown format"),
+        (["--attribute", "smile", "--generator", "digiface-dcgan"], "no boundary ships"),
     ],
 )
 def test_mistakes_in_editing_are_one_line_and_write_nothing(
@@ -106,6 +108,24 @@ def test_boundaries_from_files_of_the_original(tmp_path: Path, capsys: pytest.Ca
     assert "fresh" in capsys.readouterr().out
     cli.train([*arguments, "--seed", "1"])
     assert "seed 0 -> 1" in capsys.readouterr().out
+
+
+def test_no_network_and_a_corrupt_cache_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IFGAN_PL_CACHE", str(tmp_path / "cache"))
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    arguments = [*SCORE, "--num", "1", "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        cli.train(arguments)
+    assert "could not fetch gan-face-generate" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "cache").glob("*.safetensors"))
+    (tmp_path / "cache" / "digiface-dcgan.safetensors").write_bytes(b"not a cache")
+    assert "delete it" in failure(cli.train, capsys, *arguments)
 
 
 def environment() -> dict[str, str]:
