@@ -16,6 +16,7 @@ from ifgan_pl import __version__, stages
 from ifgan_pl.errors import UserError
 from ifgan_pl.resources import find
 from ifgan_pl.stages import is_rank_zero
+from ifgan_pl.tasks.scorer import train_scorer
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
 
@@ -85,6 +86,7 @@ def train_parser() -> Parser:
 
 
 STAGES: dict[str, tuple[Callable[..., Any], str]] = {
+    "scorer": (train_scorer, "train a facial-attribute scorer"),
     "score": (stages.score, "sample, synthesise, score and store faces"),
     "boundary": (stages.boundary, "fit the boundaries of all attributes"),
 }
@@ -134,7 +136,8 @@ def train(arguments: Sequence[str] | None = None) -> None:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "all")
     with one_line_errors():
-        options = train_parser().parse_args(resolve_configs(arguments))
+        parser = train_parser()
+        options = parser.instantiate_classes(parser.parse_args(resolve_configs(arguments)))
         stage = STAGES[options.stage][0]
         stage(**keywords(options[options.stage]))
 

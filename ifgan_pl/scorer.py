@@ -328,9 +328,13 @@ class FacialAttributeScorer(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_callbacks(self) -> Sequence[Callback]:
-        """A checkpoint every epoch to resume from, and what ``ema`` and ``patience`` ask for."""
+        """``checkpoints/last.ckpt`` every epoch, to resume from, and what ``ema`` and ``patience`` ask for."""
         patience = self.hparams["patience"]
-        callbacks: list[Callback] = [ModelCheckpoint(monitor="val/loss" if patience else None, save_last=True)]
+        folder = Path(self.trainer.default_root_dir) / "checkpoints"
+        monitor = "val/loss" if patience else None
+        callbacks: list[Callback] = [
+            ModelCheckpoint(folder, monitor=monitor, save_last=True, enable_version_counter=False)
+        ]
         if patience:
             callbacks.append(EarlyStopping("val/loss", patience=patience))
         if self.hparams["ema"]:

@@ -1,15 +1,75 @@
 """Fit a scorer from beginning to end: train, select, calibrate, report, save."""
 
+import importlib.util
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from ifgan_pl.artefacts import atomic_path, write_json
 from ifgan_pl.data.labelled import AttributeData
+from ifgan_pl.errors import UserError
 from ifgan_pl.metrics import metrics_table
-from ifgan_pl.scorer import FacialAttributeScorer
+from ifgan_pl.resources import find
+from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
+
+
+def train_scorer(
+    *,
+    data: AttributeData,
+    out: str = "runs/scorer/scorer.ckpt",
+    start: str | None = None,
+    resume: bool = False,
+    trainer: Mapping[str, Any] | None = None,
+    **model: Any,
+) -> Path:
+    """Train a facial-attribute scorer on labelled pictures, calibrate it and report on it.
+
+    Args:
+        data: the labelled pictures, a class of ``ifgan_pl.data``.
+        out: the scorer; its metrics (JSON) and logs (CSV and, where it is installed, TensorBoard) go beside it.
+        start: checkpoint of a scorer of the same shape, or the name of a shipped one, whose weights to start from.
+        resume: continue an interrupted run from ``checkpoints/last.ckpt`` beside ``out``.
+        trainer: flags of the Trainer.
+        model: options of :class:`ifgan_pl.scorer.FacialAttributeScorer`.
+    """
+    folder = Path(out).parent
+    given = {name: value for name, value in (trainer or {}).items() if value is not None}
+    defaults: dict[str, Any] = {"max_epochs": 30, "num_sanity_val_steps": 0, "default_root_dir": folder}
+    defaults |= {"logger": scorer_loggers(folder), "use_distributed_sampler": False}
+    last = folder / "checkpoints" / "last.ckpt"
+    if resume and not last.is_file():
+        raise UserError(f"nothing to resume: no such file: {last}")
+    pl.seed_everything(int(model.get("seed", 0)), verbose=False)
+    scorer = FacialAttributeScorer(data.attributes, **model)
+    if start is not None:
+        take_weights(scorer, load_scorer(find(start, "checkpoints", (".ckpt",))), start)
+    fit_scorer(scorer, data, pl.Trainer(**(defaults | given)), out=out, resume=last if resume else None)
+    return Path(out)
+
+
+def scorer_loggers(folder: Path) -> list[Logger]:
+    """A CSV of all metrics in ``folder/metrics``, and TensorBoard's files where that is installed."""
+    loggers: list[Logger] = [CSVLogger(folder, name="metrics", version="")]
+    if importlib.util.find_spec("tensorboard"):
+        loggers.append(TensorBoardLogger(folder, name="tensorboard", version=""))
+    return loggers
+
+
+def take_weights(scorer: FacialAttributeScorer, source: FacialAttributeScorer, name: str) -> None:
+    """Copy weights of a scorer with the same attributes and backbone; calibration starts anew."""
+    if source.hparams["attributes"] != scorer.hparams["attributes"]:
+        raise UserError(f"{name} scores {', '.join(source.attributes)}, not {', '.join(scorer.attributes)}")
+    try:
+        scorer.load_state_dict(source.state_dict())
+    except RuntimeError:
+        theirs, ours = source.hparams["backbone"], scorer.hparams["backbone"]
+        raise UserError(f"{name} has another network ({theirs}) than the one to train ({ours})") from None
+    scorer.temperature.fill_(1)
 
 
 def fit_scorer(
