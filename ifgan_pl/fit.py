@@ -29,7 +29,7 @@ def fit_boundary(
     truncation: float | None = 1.0,
     selection: str = "all",
     solver: str = "ridge",
-    l2: float | str = 0.1,
+    l2: float | str = 1.0,
     balanced: bool = False,
     validation: float | None = None,
     refits: int = 0,
