@@ -125,7 +125,7 @@ def use_one_thread() -> None:
     """Apply the record's thread count, and keep freed memory for the next picture.
 
     glibc returns blocks of several MB to the kernel when they are freed, and gets them back page by page, zeroed: that
-    costs 45 % of a 1024² synthesis (benchmarks/synthesis_speed.py). Kept in the heap they cost nothing.
+    is most of the cost of a large elementwise operation. Kept in the heap they cost nothing.
     """
     if torch.get_num_threads() != THREADS:
         torch.set_num_threads(THREADS)
