@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -257,7 +258,7 @@ def test_bad_checkpoints_are_refused_without_running_code(tmp_path, text, messag
 
 
 class Evil:
-    marker = "/tmp/ifgan_pl_evil_marker"
+    marker = os.path.join(tempfile.mkdtemp(), "it-ran")
 
     def __reduce__(self):
         return os.system, (f"touch {self.marker}",)

@@ -11,7 +11,8 @@ class RateColumn(ProgressColumn):
     """Samples a second."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.1f}/s")
+        speed = task.finished_speed or task.speed or task.completed / max(task.elapsed or 0, 1e-9)
+        return Text(f"{speed:.1f}/s")
 
 
 class SampleProgress(pl.callbacks.Callback):
