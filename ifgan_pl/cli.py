@@ -1,4 +1,4 @@
-"""The command line: what ``train.py`` and ``edit.py`` do. Parsing and messages only; the work is in ``stages.py``."""
+"""The command line: what ``train.py`` and ``edit.py`` do. Parsing and messages only; the work is elsewhere."""
 
 import inspect
 import logging
@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
-from ifgan_pl import __version__, stages
+from ifgan_pl import __version__, editing, stages
 from ifgan_pl.errors import UserError
 from ifgan_pl.resources import find
-from ifgan_pl.stages import is_rank_zero
+from ifgan_pl.running import is_rank_zero
 from ifgan_pl.tasks.scorer import train_scorer
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
@@ -153,7 +153,7 @@ def edit(arguments: Sequence[str] | None = None) -> None:
     with one_line_errors():
         options = keywords(edit_parser().parse_args(resolve_configs(arguments)))
         renamed = {"edit": "edits", "range": "limits", "format": "formats"}
-        stages.edit(**{renamed.get(k, k): v for k, v in options.items()})
+        editing.edit(**{renamed.get(k, k): v for k, v in options.items()})
 
 
 def keywords(options: Namespace) -> dict[str, Any]:

@@ -18,23 +18,9 @@ from ifgan_pl.data.pictures import read_pictures, to_float, to_square
 from ifgan_pl.errors import UserError
 from ifgan_pl.metrics import AttributeMetrics
 
-SYNONYMS = {"gender": "male", "pose": "yaw"}
 KINDS = ("binary", "continuous")
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """CelebA's five points; ``left`` is the left of the picture. Attribute ``nose_x`` is a coordinate from -1 to 1."""
-
-
-def canonical_name(name: str, attributes: Sequence[str]) -> str:
-    """The attribute that a name stands for: itself, or its synonym (``gender`` = ``male``, ``pose`` = ``yaw``).
-
-    Raises:
-        UserError: no such attribute.
-    """
-    either = {**SYNONYMS, **{b: a for a, b in SYNONYMS.items()}}
-    for candidate in (name, either.get(name, name)):
-        if candidate in attributes:
-            return candidate
-    raise UserError(f"unknown attribute {name!r}; choose from {', '.join(attributes)}")
 
 
 class FacialAttributeScorer(pl.LightningModule):

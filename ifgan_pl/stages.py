@@ -1,96 +1,32 @@
-"""The stages as functions: score, boundary, report, edit. Each ends in files, and says when its result is fresh.
+"""The stages as functions: score, boundary, report and the rest. Each ends in files, and says when its result is fresh.
 
 ``cli.py`` makes ``train.py`` and ``edit.py`` of them; from Python they are called with the same keywords.
 """
 
-import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_only
-from torch import Tensor, nn
 
 from ifgan_pl import __version__
-from ifgan_pl.artefacts import file_digest, json_digest, load_tensors, save_tensors
+from ifgan_pl.artefacts import json_digest, save_tensors
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
-from ifgan_pl.data.labels import read_labels
+from ifgan_pl.data.labels import read_labels, read_latents
 from ifgan_pl.data.store import ScoreStore, changed
-from ifgan_pl.editor import Editor, parse_changes
 from ifgan_pl.errors import UserError
 from ifgan_pl.fit import fit_boundary
-from ifgan_pl.generators import Generator, edit_space, formats, load_generator, load_mobile
-from ifgan_pl.generators.base import parameter_digest
+from ifgan_pl.generators import edit_space, formats, load_generator, load_mobile
 from ifgan_pl.numerics import numerics_of
-from ifgan_pl.pictures import FORMATS
 from ifgan_pl.reporting import build_report
-from ifgan_pl.resources import find
-from ifgan_pl.sampling import check_space, check_truncation, native_resolution, parse_indices
-from ifgan_pl.scorer import load_scorer
-from ifgan_pl.tasks.edit import PARTS, Column, EditPlan, EditTask, sweep
+from ifgan_pl.running import SCORER, digest_of, find_scorer, fresh, is_rank_zero, make_trainer, say, scorer_inputs
+from ifgan_pl.sampling import check_space, check_truncation, native_resolution
 from ifgan_pl.tasks.preview import train_preview
-from ifgan_pl.tasks.progress import SampleProgress
 from ifgan_pl.tasks.score import ScoreTask
 
 RUN = "runs/default"
-SCORER = "scorer-faces"
-Scorer = Callable[[Tensor], Tensor]
-
-
-def is_rank_zero() -> bool:
-    """Whether this process speaks for all."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def say(message: str) -> None:
-    """Tell the user, once."""
-    if is_rank_zero():
-        print(message, flush=True)
-
-
-def find_scorer(name: str) -> Scorer:
-    """A scorer by name.
-
-    Args:
-        name: a checkpoint of :class:`ifgan_pl.scorer.FacialAttributeScorer`, the name of a shipped one
-            (``scorer-faces``), or ``package.module:attribute``: a callable of the user's that takes pictures
-            (N, 3, H, W) in [-1, 1], gives scores (N, m), and
-            lists its ``attributes``.
-    """
-    module, colon, attribute = name.partition(":")
-    if not colon or Path(name).exists():
-        return load_scorer(find(name, "checkpoints", (".ckpt",)))
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"no scorer at {name!r} ({error})") from None
-    scorer: Scorer = found() if isinstance(found, type) else found
-    if not hasattr(scorer, "attributes"):
-        raise UserError(f"the scorer {name!r} must list its score columns as .attributes")
-    return scorer
-
-
-def scorer_inputs(scorer: Scorer, name: str) -> dict[str, Any]:
-    """What a manifest says of a scorer."""
-    attributes = list(getattr(scorer, "attributes", []))
-    kinds = list(getattr(scorer, "kinds", ["continuous"] * len(attributes)))
-    fingerprint = parameter_digest(scorer) if isinstance(scorer, nn.Module) else name
-    return {"scorer": fingerprint, "attributes": attributes, "kinds": kinds}
-
-
-def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
-    """A Trainer for ``predict``: no logger, no checkpoints, a progress bar in samples; ``flags`` are the user's."""
-    defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    given = {k: v for k, v in (flags or {}).items() if v is not None}
-    show = given.get("enable_progress_bar", True)
-    given["enable_progress_bar"] = False
-    callbacks = [SampleProgress(progress)] if show else []
-    return pl.Trainer(**{**defaults, **given, "callbacks": callbacks, "use_distributed_sampler": False})
 
 
 def score(
@@ -157,6 +93,9 @@ def score(
                 return Path(out)
     trainer_.predict(ScoreTask(faces, judge, store, batch_size=batch_size), return_predictions=False)
     trainer_.strategy.barrier()
+    undone = sum(not store.path(block).exists() for block in store.blocks())
+    if undone:
+        raise UserError(f"{undone} of {len(store.blocks())} blocks are not done: run the same command again")
     say(f"score: {num} faces in {out}")
     return Path(out)
 
@@ -243,176 +182,6 @@ def boundary(
     fitted.save(out)
     say(f"boundary: {', '.join(fitted.attributes)} from {len(codes)} codes in {out}")
     return Path(out)
-
-
-def read_latents(path: str) -> Tensor:
-    """Codes of a ``.npy`` (no pickles) or ``.safetensors`` file (key ``latents``, or its only tensor), float32.
-
-    Raises:
-        UserError: missing, unreadable, not two- or three-dimensional, or not finite.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"no such file: {path}")
-    if path.endswith(".npy"):
-        try:
-            codes = torch.from_numpy(np.load(path, allow_pickle=False)).float()
-        except (ValueError, OSError, TypeError) as error:
-            raise UserError(f"{path} is not a readable .npy of numbers ({error})") from None
-    else:
-        tensors, _ = load_tensors(path)
-        if "latents" not in tensors and len(tensors) != 1:
-            raise UserError(f"{path} holds {', '.join(tensors)}: latents must be its only tensor, or be called latents")
-        codes = tensors.get("latents", next(iter(tensors.values()))).float()
-    if codes.ndim not in (2, 3) or len(codes) == 0:
-        raise UserError(f"{path}: latents are (N, d) or (N, num_ws, d), got {tuple(codes.shape)}")
-    if not bool(codes.isfinite().all()):
-        bad = int((~codes.flatten(1).isfinite().all(dim=1)).sum())
-        raise UserError(f"{path}: {bad} of {len(codes)} latents hold NaN or infinite values")
-    return codes
-
-
-def digest_of(path: str) -> str:
-    """Fingerprint of a user's file."""
-    if not Path(path).is_file():
-        raise UserError(f"no such file: {path}")
-    return file_digest(path)
-
-
-def fresh(stage: str, out: str | Path, inputs: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]]) -> bool:
-    """Whether a result carries the fingerprint of these inputs; says so, or names what changed."""
-    if not Path(out).exists():
-        return False
-    try:
-        old = dict(read(Path(out)).get("inputs", {}))
-    except (UserError, json.JSONDecodeError):
-        say(f"{stage}: {out} cannot be read; making it again")
-        return False
-    differences = changed(old, json.loads(json.dumps(dict(inputs))))
-    say(f"{stage}: {'; '.join(differences)}; making it again" if differences else f"{stage}: fresh ({out})")
-    return not differences
-
-
-def edit(
-    *,
-    generator: str = "ffhq-mobile",
-    boundary: str | None = None,
-    attribute: str | None = None,
-    edits: Sequence[str] = (),
-    hold: Sequence[str] = (),
-    seeds: str | None = None,
-    latents: str | None = None,
-    space: str | None = None,
-    seed: int = 0,
-    limits: tuple[float, float] = (-3.0, 3.0),
-    steps: int = 7,
-    unit: str = "std",
-    mode: str = "shift",
-    metric: str = "stored",
-    layers: str | None = None,
-    truncation: float = 0.7,
-    resolution: int | None = None,
-    formats: Sequence[str] = ("png", "strip"),
-    scorer: str | None = None,
-    out: str = "results",
-    resume: bool = False,
-    batch_size: int = 4,
-    trainer: Mapping[str, Any] | None = None,
-) -> list[Path]:
-    """Edit faces and write pictures; see ``edit.py --help`` for what each option means.
-
-    Returns:
-        the files to look at.
-
-    Raises:
-        UserError: a request that nothing can satisfy, or an output folder that is not empty.
-    """
-    if (attribute is None) == (not edits):
-        raise UserError("give either --attribute NAME (over a range) or --edit NAME=STRENGTH … (several at once)")
-    if steps < 1 or not np.isfinite(limits).all():
-        raise UserError(f"--steps must be at least 1 and --range two finite numbers, got {steps} and {limits}")
-    unknown = [f for f in formats if f not in (*FORMATS, "strip")]
-    if unknown:
-        raise UserError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}, strip")
-    folder = Path(out)
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise UserError(f"{out} is not empty: choose another --out, or continue an interrupted run with --resume")
-    trainer_ = make_trainer(trainer, "editing faces")
-    faces = load_generator(generator)
-    found = find(boundary or default_boundary(faces), "checkpoints", (".safetensors",))
-    editor = Editor(faces, LinearBoundary.load(found))
-    if default_name(editor.boundary) not in ("", faces.name):
-        say(f"note: a boundary of {default_name(editor.boundary)} serves {faces.name}: both are {faces.family}")
-    if latents is None:
-        numbers = parse_indices(seeds or "0-7")
-        codes = editor.codes(numbers, seed=seed, truncation=truncation)
-    else:
-        given = read_latents(latents)
-        numbers = parse_indices(seeds) if seeds else list(range(len(given)))
-        if max(numbers) >= len(given):
-            raise UserError(f"{latents} holds {len(given)} codes: --seeds names number {max(numbers)}")
-        codes = editor.codes(latents=given[numbers], space=space, truncation=truncation)
-    changes = parse_changes(edits)
-    if attribute is not None:
-        columns = sweep(attribute, *limits, steps, unit=unit, mode=mode)
-        title = attribute
-    else:
-        suffix = " sd" if unit == "std" else ""
-        title = ", ".join(f"{name} {value:+g}{suffix}" for name, value in changes.items())
-        columns = [Column("original", {}), Column("edited", changes)]
-    held: Sequence[str] | str = "all" if list(hold) == ["all"] else tuple(hold)
-    title += f", hold {' '.join(hold)}" if hold else ""
-    native, _ = native_resolution(faces, resolution)
-    if native != faces.img_resolution:
-        say(f"note: {native}² pictures of {faces.name} are its cheap native ones, not full synthesis")
-        title += f" ({native}² native)"
-    plan = EditPlan(
-        columns=columns,
-        title=f"{faces.name}: {title}",
-        hold=held,
-        unit=unit,
-        mode=mode,
-        metric=None if metric == "stored" else metric,
-        layers=parse_indices(layers) if layers else None,
-        truncation=truncation,
-        resolution=resolution,
-        provenance={
-            "generator": faces.name,
-            "generator_digest": faces.fingerprint,
-            "boundary": Path(found).name,
-            "boundary_digest": file_digest(found),
-            "seed": seed if latents is None else None,
-            "latents": Path(latents).name if latents else None,
-            "version": __version__,
-            "numerics": numerics_of(trainer_.strategy.root_device).as_dict(),
-        },
-    )
-    for column in columns:  # refuse what cannot be done before anything is synthesised or written
-        if column.changes:
-            options = {k: getattr(plan, k) for k in ("hold", "unit", "mode", "metric", "layers")}
-            editor.shifted(codes[:1], column.changes, **options)
-    judge = find_scorer(scorer) if scorer else None
-    task = EditTask(editor, codes, numbers, plan, folder, formats=formats, scorer=judge, batch_size=batch_size)
-    if resume and folder.exists() and any(folder.iterdir()) and not (folder / PARTS).exists():
-        raise UserError(f"{out} holds no interrupted run: choose another --out")
-    trainer_.predict(task, return_predictions=False)
-    trainer_.strategy.barrier()
-    results = task.finish() if is_rank_zero() else []
-    for path in results:
-        say(f"edit: {path}")
-    return results
-
-
-def default_name(boundary: LinearBoundary) -> str:
-    """The generator whose sample a boundary was fitted on; empty where that is not known."""
-    known = str(boundary.provenance.get("generator", ""))
-    return known or ("ffhq-mobile" if boundary.family == "stylegan2-ffhq" else "")
-
-
-def default_boundary(generator: Generator) -> str:
-    """The shipped boundary of a generator's family."""
-    if generator.family != "stylegan2-ffhq":
-        raise UserError(f"no boundary ships for {generator.name}: give one with --boundary")
-    return "ffhq-mobile-w"
 
 
 def report(

@@ -14,7 +14,10 @@ import torch
 
 from ifgan_pl import cli
 from ifgan_pl.data.store import ScoreStore
+from ifgan_pl.generators import formats, load_generator
+from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.pictures import read_provenance
+from ifgan_pl.sampling import sample_codes
 
 ROOT = Path(__file__).parents[1]
 SCORE = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--block_size", "16", "--batch_size", "8"]
@@ -108,6 +111,55 @@ def test_boundaries_from_files_of_the_original(tmp_path: Path, capsys: pytest.Ca
     assert "fresh" in capsys.readouterr().out
     cli.train([*arguments, "--seed", "1"])
     assert "seed 0 -> 1" in capsys.readouterr().out
+
+
+def test_a_boundary_serves_a_generator_of_the_same_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """ffhq-mobile's mapping network in front of a StyleGAN2 of 8 pixels stands for NVIDIA's file."""
+    mobile = load_generator("ffhq-mobile")
+    generator = StyleGAN2(img_resolution=8, channels=[4, 4]).requires_grad_(False)
+    for layer, source in zip(generator.mapping_network.layers, mobile.mapping_layers, strict=True):  # type: ignore[attr-defined]
+        layer.weight.copy_(source.weight * 512**0.5 / 0.01)
+        layer.bias.copy_(source.bias / 0.01)
+    formats.save(generator, tmp_path / "ffhq.safetensors")
+    out = tmp_path / "edits"
+    cli.edit(["--attribute", "smile", "--generator", str(tmp_path / "ffhq.safetensors"), "--out", str(out), *CPU])
+    assert "a boundary of ffhq-mobile serves" in capsys.readouterr().out
+    assert (out / "strip.png").exists()
+
+
+def test_number_40_is_row_40_of_the_store(tmp_path: Path) -> None:
+    cli.train([*SCORE, "--num", "41", "--seed", "5", "--out", str(tmp_path / "s"), *CPU])
+    latents, _ = ScoreStore.open(tmp_path / "s").load()
+    assert torch.equal(
+        latents[40:41], sample_codes(load_generator("digiface-dcgan"), [40], seed=5, space="z", truncation=1)
+    )
+
+
+def test_an_interrupted_edit_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "edits"
+    arguments = [
+        "--edit",
+        "age=+2",
+        "--seeds",
+        "0-2",
+        "--resolution",
+        "128",
+        "--batch_size",
+        "1",
+        "--out",
+        str(out),
+        *CPU,
+    ]
+    cli.edit([*arguments, "--trainer.limit_predict_batches", "3"])
+    whole = {p.name: p.read_bytes() for p in out.iterdir()}
+    for path in out.iterdir():
+        path.unlink()
+    with pytest.raises(SystemExit):  # two of three faces: what a kill leaves
+        cli.edit([*arguments, "--trainer.limit_predict_batches", "2"])
+    assert "1 of 3 faces are not done" in capsys.readouterr().err
+    assert not (out / "strip.png").exists()
+    cli.edit([*arguments, "--resume"])
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == whole
 
 
 def test_no_network_and_a_corrupt_cache_are_one_line(

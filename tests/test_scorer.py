@@ -17,7 +17,7 @@ from ifgan_pl.backbones import build_backbone
 from ifgan_pl.data.celeba import COORDINATES
 from ifgan_pl.data.table import TableData
 from ifgan_pl.errors import UserError
-from ifgan_pl.scorer import FacialAttributeScorer, canonical_name, load_scorer
+from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
 from ifgan_pl.tasks.scorer import fit_scorer
 
 KINDS = {"light": "binary", "level": "continuous", "yaw": "continuous"}
@@ -90,14 +90,6 @@ def test_units_and_scores_are_inverse():
     assert list(predicted) == list(KINDS)
     assert predicted["light"].shape == (2,)
     assert 0 < predicted["light"][0] < 1
-
-
-def test_names_and_synonyms():
-    assert canonical_name("gender", ["male", "yaw"]) == "male"
-    assert canonical_name("pose", ["male", "yaw"]) == "yaw"
-    assert canonical_name("male", ["gender"]) == "gender"
-    with pytest.raises(UserError, match="unknown attribute 'beard'; choose from male, yaw"):
-        canonical_name("beard", ["male", "yaw"])
 
 
 def test_predict_files_names_what_it_scored(tmp_path, caplog):

@@ -1,12 +1,13 @@
-"""Labels and scores from elsewhere: InterFaceGAN's ``<attribute>_scores.npy``, or a CSV."""
+"""Codes, labels and scores from elsewhere: InterFaceGAN's ``.npy`` files, safetensors, or a table."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ifgan_pl.artefacts import load_tensors
+from ifgan_pl.data.table import number, read_columns
 from ifgan_pl.errors import UserError
 
 ROW_KEYS = ("index", "file")
@@ -33,30 +34,25 @@ def read_labels(path: str | Path, count: int) -> tuple[list[str], Tensor]:
         raise UserError(f"no such file: {path}")
     if path.suffix == ".npy":
         return _read_npy(path, count)
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    if len(rows) < 2:
-        raise UserError(f"{path} has no rows: a header and one row a code are expected")
-    header = [name.strip() for name in rows[0]]
-    key = next((k for k in ROW_KEYS if k in header), None)
-    names = [name for name in header if name not in (*ROW_KEYS, *OTHER_KEYS)]
+    columns = read_columns(path)
+    count_rows = len(next(iter(columns.values())))
+    key = next((k for k in ROW_KEYS if k in columns), None)
+    names = [name for name in columns if name not in (*ROW_KEYS, *OTHER_KEYS)]
     if not names:
-        raise UserError(f"{path} has no attribute columns; its header is {', '.join(header)}")
-    if key is None and len(rows) - 1 != count:
-        raise UserError(
-            f"{path} has {len(rows) - 1} rows for {count} codes: add a column index, or give one row a code"
-        )
+        raise UserError(f"{path} has no attribute columns; its header is {', '.join(columns)}")
+    if key is None and count_rows != count:
+        raise UserError(f"{path} has {count_rows} rows for {count} codes: add a column named index")
     values = torch.full((count, len(names)), float("nan"))
-    for line, row in enumerate(rows[1:], start=2):
+    for row in range(count_rows):
+        fields = {name: column[row] for name, column in columns.items()}
         try:
-            fields = dict(zip(header, row, strict=True))
-            index = line - 2 if key is None else int(Path(fields[key]).stem)
-            values[index] = torch.tensor([float(fields[n]) if fields[n].strip() else float("nan") for n in names])
-            if index < 0:
-                raise IndexError
-        except (ValueError, IndexError):
+            index = row if key is None else int(Path(str(fields[key])).stem)
+            if not 0 <= index < count:
+                raise ValueError
+            values[index] = torch.tensor([number(fields[name]) for name in names])
+        except ValueError:
             raise UserError(
-                f"{path}, line {line}: numbers of a code from 0 to {count - 1} expected, got {row}"
+                f"{path}, row {row + 1}: numbers of a code from 0 to {count - 1} expected, got {fields}"
             ) from None
     return names, values
 
@@ -69,3 +65,29 @@ def _read_npy(path: Path, count: int) -> tuple[list[str], Tensor]:
     if values.numel() != count:
         raise UserError(f"{path} holds {values.numel()} scores for {count} codes")
     return [path.stem.removesuffix("_scores")], values.reshape(count, 1)
+
+
+def read_latents(path: str) -> Tensor:
+    """Codes of a ``.npy`` (no pickles) or ``.safetensors`` file (key ``latents``, or its only tensor), float32.
+
+    Raises:
+        UserError: missing, unreadable, not two- or three-dimensional, or not finite.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"no such file: {path}")
+    if path.endswith(".npy"):
+        try:
+            codes = torch.from_numpy(np.load(path, allow_pickle=False)).float()
+        except (ValueError, OSError, TypeError) as error:
+            raise UserError(f"{path} is not a readable .npy of numbers ({error})") from None
+    else:
+        tensors, _ = load_tensors(path)
+        if "latents" not in tensors and len(tensors) != 1:
+            raise UserError(f"{path} holds {', '.join(tensors)}: latents must be its only tensor, or be called latents")
+        codes = tensors.get("latents", next(iter(tensors.values()))).float()
+    if codes.ndim not in (2, 3) or len(codes) == 0:
+        raise UserError(f"{path}: latents are (N, d) or (N, num_ws, d), got {tuple(codes.shape)}")
+    if not bool(codes.isfinite().all()):
+        bad = int((~codes.flatten(1).isfinite().all(dim=1)).sum())
+        raise UserError(f"{path}: {bad} of {len(codes)} latents hold NaN or infinite values")
+    return codes

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.artefacts import atomic_path, write_json
 from ifgan_pl.editor import Editor
+from ifgan_pl.errors import UserError
 from ifgan_pl.numerics import map_micro_batches
 from ifgan_pl.pictures import draw_strip, read_provenance, save_picture, to_uint8
 
@@ -197,6 +198,9 @@ class EditTask(pl.LightningModule):
     def finish(self) -> list[Path]:
         """Assemble what spans faces, on rank 0 after all ranks are done: strips, ``edits.csv``, ``provenance.json``."""
         parts = [self._part(p) for p in range(len(self.codes))]
+        undone = sum(not p.exists() for p in parts)
+        if undone:
+            raise UserError(f"{undone} of {len(parts)} faces are not done: run the same command again with --resume")
         infos = [read_provenance(p) for p in parts]
         results: list[Path] = []
         if "strip" in self.formats:

@@ -1,0 +1,144 @@
+"""The edit stage: what ``edit.py`` does, from a request to pictures on disk."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ifgan_pl import __version__
+from ifgan_pl.artefacts import file_digest
+from ifgan_pl.boundary import LinearBoundary
+from ifgan_pl.data.labels import read_latents
+from ifgan_pl.editor import Editor, parse_changes
+from ifgan_pl.errors import UserError
+from ifgan_pl.generators import Generator, load_generator
+from ifgan_pl.numerics import numerics_of
+from ifgan_pl.pictures import FORMATS
+from ifgan_pl.resources import find
+from ifgan_pl.running import find_scorer, is_rank_zero, make_trainer, say
+from ifgan_pl.sampling import native_resolution, parse_indices
+from ifgan_pl.tasks.edit import PARTS, Column, EditPlan, EditTask, sweep
+
+
+def edit(
+    *,
+    generator: str = "ffhq-mobile",
+    boundary: str | None = None,
+    attribute: str | None = None,
+    edits: Sequence[str] = (),
+    hold: Sequence[str] = (),
+    seeds: str | None = None,
+    latents: str | None = None,
+    space: str | None = None,
+    seed: int = 0,
+    limits: tuple[float, float] = (-3.0, 3.0),
+    steps: int = 7,
+    unit: str = "std",
+    mode: str = "shift",
+    metric: str = "stored",
+    layers: str | None = None,
+    truncation: float = 0.7,
+    resolution: int | None = None,
+    formats: Sequence[str] = ("png", "strip"),
+    scorer: str | None = None,
+    out: str = "results",
+    resume: bool = False,
+    batch_size: int = 4,
+    trainer: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Edit faces and write pictures; see ``edit.py --help`` for what each option means.
+
+    Returns:
+        the files to look at.
+
+    Raises:
+        UserError: a request that nothing can satisfy, or an output folder that is not empty.
+    """
+    if (attribute is None) == (not edits):
+        raise UserError("give either --attribute NAME (over a range) or --edit NAME=STRENGTH … (several at once)")
+    if steps < 1 or not np.isfinite(limits).all():
+        raise UserError(f"--steps must be at least 1 and --range two finite numbers, got {steps} and {limits}")
+    unknown = [f for f in formats if f not in (*FORMATS, "strip")]
+    if unknown:
+        raise UserError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}, strip")
+    folder = Path(out)
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise UserError(f"{out} is not empty: choose another --out, or continue an interrupted run with --resume")
+    trainer_ = make_trainer(trainer, "editing faces")
+    faces = load_generator(generator)
+    found = find(boundary or default_boundary(faces), "checkpoints", (".safetensors",))
+    editor = Editor(faces, LinearBoundary.load(found))
+    if default_name(editor.boundary) not in ("", faces.name):
+        say(f"note: a boundary of {default_name(editor.boundary)} serves {faces.name}: both are {faces.family}")
+    if latents is None:
+        numbers = parse_indices(seeds or "0-7")
+        codes = editor.codes(numbers, seed=seed, truncation=truncation)
+    else:
+        given = read_latents(latents)
+        numbers = parse_indices(seeds) if seeds else list(range(len(given)))
+        if max(numbers) >= len(given):
+            raise UserError(f"{latents} holds {len(given)} codes: --seeds names number {max(numbers)}")
+        codes = editor.codes(latents=given[numbers], space=space, truncation=truncation)
+    changes = parse_changes(edits)
+    if attribute is not None:
+        columns = sweep(attribute, *limits, steps, unit=unit, mode=mode)
+        title = attribute
+    else:
+        suffix = " sd" if unit == "std" else ""
+        title = ", ".join(f"{name} {value:+g}{suffix}" for name, value in changes.items())
+        columns = [Column("original", {}), Column("edited", changes)]
+    held: Sequence[str] | str = "all" if list(hold) == ["all"] else tuple(hold)
+    title += f", hold {' '.join(hold)}" if hold else ""
+    native, _ = native_resolution(faces, resolution)
+    if native != faces.img_resolution:
+        say(f"note: {native}² pictures of {faces.name} are its cheap native ones, not full synthesis")
+        title += f" ({native}² native)"
+    plan = EditPlan(
+        columns=columns,
+        title=f"{faces.name}: {title}",
+        hold=held,
+        unit=unit,
+        mode=mode,
+        metric=None if metric == "stored" else metric,
+        layers=parse_indices(layers) if layers else None,
+        truncation=truncation,
+        resolution=resolution,
+        provenance={
+            "generator": faces.name,
+            "generator_digest": faces.fingerprint,
+            "boundary": Path(found).name,
+            "boundary_digest": file_digest(found),
+            "seed": seed if latents is None else None,
+            "latents": Path(latents).name if latents else None,
+            "version": __version__,
+            "numerics": numerics_of(trainer_.strategy.root_device).as_dict(),
+        },
+    )
+    for column in columns:  # refuse what cannot be done before anything is synthesised or written
+        if column.changes:
+            options = {k: getattr(plan, k) for k in ("hold", "unit", "mode", "metric", "layers")}
+            editor.shifted(codes[:1], column.changes, **options)
+    judge = find_scorer(scorer) if scorer else None
+    task = EditTask(editor, codes, numbers, plan, folder, formats=formats, scorer=judge, batch_size=batch_size)
+    if resume and folder.exists() and any(folder.iterdir()) and not (folder / PARTS).exists():
+        raise UserError(f"{out} holds no interrupted run: choose another --out")
+    trainer_.predict(task, return_predictions=False)
+    trainer_.strategy.barrier()
+    results = task.finish() if is_rank_zero() else []
+    for path in results:
+        say(f"edit: {path}")
+    return results
+
+
+def default_name(boundary: LinearBoundary) -> str:
+    """The generator whose sample a boundary was fitted on; empty where that is not known."""
+    known = str(boundary.provenance.get("generator", ""))
+    return known or ("ffhq-mobile" if boundary.family == "stylegan2-ffhq" else "")
+
+
+def default_boundary(generator: Generator) -> str:
+    """The shipped boundary of a generator's family."""
+    if generator.family != "stylegan2-ffhq":
+        raise UserError(f"no boundary ships for {generator.name}: give one with --boundary")
+    return "ffhq-mobile-w"

@@ -1,0 +1,94 @@
+"""What the stages share: who speaks, which scorer, which Trainer, and whether a result is fresh."""
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor, nn
+
+from ifgan_pl.artefacts import file_digest
+from ifgan_pl.data.store import changed
+from ifgan_pl.errors import UserError
+from ifgan_pl.generators.base import parameter_digest
+from ifgan_pl.resources import find
+from ifgan_pl.scorer import load_scorer
+from ifgan_pl.tasks.progress import SampleProgress
+
+SCORER = "scorer-faces"
+Scorer = Callable[[Tensor], Tensor]
+
+
+def is_rank_zero() -> bool:
+    """Whether this process speaks for all."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def say(message: str) -> None:
+    """Tell the user, once."""
+    if is_rank_zero():
+        print(message, flush=True)
+
+
+def find_scorer(name: str) -> Scorer:
+    """A scorer by name.
+
+    Args:
+        name: a checkpoint of :class:`ifgan_pl.scorer.FacialAttributeScorer`, the name of a shipped one
+            (``scorer-faces``), or ``package.module:attribute``: a callable of the user's that takes pictures
+            (N, 3, H, W) in [-1, 1], gives scores (N, m), and
+            lists its ``attributes``.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon or Path(name).exists():
+        return load_scorer(find(name, "checkpoints", (".ckpt",)))
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"no scorer at {name!r} ({error})") from None
+    scorer: Scorer = found() if isinstance(found, type) else found
+    if not hasattr(scorer, "attributes"):
+        raise UserError(f"the scorer {name!r} must list its score columns as .attributes")
+    return scorer
+
+
+def scorer_inputs(scorer: Scorer, name: str) -> dict[str, Any]:
+    """What a manifest says of a scorer."""
+    attributes = list(getattr(scorer, "attributes", []))
+    kinds = list(getattr(scorer, "kinds", ["continuous"] * len(attributes)))
+    fingerprint = parameter_digest(scorer) if isinstance(scorer, nn.Module) else name
+    return {"scorer": fingerprint, "attributes": attributes, "kinds": kinds}
+
+
+def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
+    """A Trainer for ``predict``: no logger, no checkpoints, a progress bar in samples; ``flags`` are the user's."""
+    defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    given = {k: v for k, v in (flags or {}).items() if v is not None}
+    show = given.get("enable_progress_bar", True)
+    given["enable_progress_bar"] = False
+    callbacks = [SampleProgress(progress)] if show else []
+    return pl.Trainer(**{**defaults, **given, "callbacks": callbacks, "use_distributed_sampler": False})
+
+
+def digest_of(path: str) -> str:
+    """Fingerprint of a user's file."""
+    if not Path(path).is_file():
+        raise UserError(f"no such file: {path}")
+    return file_digest(path)
+
+
+def fresh(stage: str, out: str | Path, inputs: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]]) -> bool:
+    """Whether a result carries the fingerprint of these inputs; says so, or names what changed."""
+    if not Path(out).exists():
+        return False
+    try:
+        old = dict(read(Path(out)).get("inputs", {}))
+    except (UserError, json.JSONDecodeError):
+        say(f"{stage}: {out} cannot be read; making it again")
+        return False
+    differences = changed(old, json.loads(json.dumps(dict(inputs))))
+    say(f"{stage}: {'; '.join(differences)}; making it again" if differences else f"{stage}: fresh ({out})")
+    return not differences
