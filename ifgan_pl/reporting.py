@@ -166,7 +166,7 @@ def strips(editor: Editor, codes: Tensor, store: ScoreStore) -> str:
             rows,
             title=f"{name}, hold all",
             row_labels=[str(store.num + i) for i in range(len(codes))],
-            column_labels=[f"{s:+g} sd" for s in STRIP_STEPS],
+            column_labels=[f"{s:+g} sd" if s else "original" for s in STRIP_STEPS],
             side=160,
         )
         parts.append(embed(sheet))
