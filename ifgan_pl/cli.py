@@ -23,12 +23,14 @@ TRAIN = """Find linear semantics in the latent space of a face generator.
 The stages, each of which ends in files and runs by itself:
   scorer    labelled pictures -> a facial-attribute scorer
   score     seed and index -> codes, pictures, scores           (runs/default/scores)
+            --images DIR: picture files -> a table              (runs/default/images.csv)
   boundary  codes and scores -> one hyperplane an attribute     (runs/default/boundary.safetensors)
   report    what the boundaries do: tables and figures          (runs/default/report/index.html)
   preview   train the cheap preview head of ffhq-mobile
   convert   FILE OUT.safetensors: write a StyleGAN or PGGAN file as portable safetensors
   all       score, boundary and report, whatever is not fresh   (the default)
 """
+IMAGES = "folders and files of pictures to score instead of samples, into the CSV --out; --scorer says by which scorer"
 EDIT = """Edit faces along the boundaries of their generator.
 
   python edit.py --attribute smile                        8 faces, smile from -3 to +3 standard deviations
@@ -70,7 +72,9 @@ def stage_parser(stage: Callable[..., Any]) -> Parser:
     summary = (stage.__doc__ or "").split("\n\n")[0]
     parser = Parser(description=" ".join(summary.split()))
     parser.add_argument("--config", action="config", help="YAML of options; later ones win. Shipped: see configs/.")
-    parser.add_function_arguments(stage, skip={"trainer"}, as_positional=stage is stages.convert)
+    if stage is stages.score:
+        parser.add_argument("--images", nargs="+", default=[], metavar="PLACE", help=IMAGES)
+    parser.add_function_arguments(stage, skip={"trainer", "images"}, as_positional=stage is stages.convert)
     if "trainer" in inspect.signature(stage).parameters:
         parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
     return parser

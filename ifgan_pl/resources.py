@@ -1,6 +1,9 @@
-"""Find what ships with the package (configs, checkpoints) by name, from a checkout or from an installed wheel."""
+"""Find things by name: what ships with the package (configs, checkpoints), and objects of the user's own modules."""
 
+import importlib
+import sys
 from pathlib import Path
+from typing import Any
 
 from ifgan_pl.errors import UserError
 
@@ -41,3 +44,23 @@ def find(name: str | Path, folder: str, suffixes: tuple[str, ...]) -> Path:
                 return place / candidate
     shipped = sorted({f.stem for p in PLACES for s in suffixes for f in (p / folder).glob(f"*{s}")})
     raise UserError(f"no such file: {name} (shipped: {', '.join(shipped) or 'none'})")
+
+
+def import_attribute(name: str, what: str) -> Any:
+    """The object at ``module:attribute``; modules in the working directory are found, as by ``python -m``.
+
+    Args:
+        name: import path and, behind a colon, a name in that module.
+        what: what it should be, for the message.
+
+    Raises:
+        UserError: no such module or no such name in it.
+    """
+    folder = str(Path.cwd())
+    if folder not in sys.path:  # an installed console script has not the working directory on its path
+        sys.path.insert(0, folder)
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"cannot import the {what} {name}: {error}") from error

@@ -1,12 +1,12 @@
 """What the stages share: who speaks, which scorer, which Trainer, and whether a result is fresh."""
 
-import importlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
 
@@ -14,7 +14,7 @@ from ifgan_pl.artefacts import file_digest
 from ifgan_pl.data.store import changed
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators.base import parameter_digest
-from ifgan_pl.resources import find
+from ifgan_pl.resources import find, import_attribute
 from ifgan_pl.scorer import load_scorer
 from ifgan_pl.tasks.progress import SampleProgress
 
@@ -39,20 +39,23 @@ def find_scorer(name: str) -> Scorer:
     Args:
         name: a checkpoint of :class:`ifgan_pl.scorer.FacialAttributeScorer`, the name of a shipped one
             (``scorer-faces``), or ``package.module:attribute``: a callable of the user's that takes pictures
-            (N, 3, H, W) in [-1, 1], gives scores (N, m), and
-            lists its ``attributes``.
+            (N, 3, H, W) in [-1, 1] and gives scores (N, m), or a class whose instances do. It may list the names of its
+            scores as ``attributes`` (else they are called after it), their ``kinds`` (binary, continuous), and the
+            ``image_size`` at which picture files are shown to it.
     """
-    module, colon, attribute = name.partition(":")
+    _, colon, attribute = name.partition(":")
     if not colon or Path(name).exists():
         return load_scorer(find(name, "checkpoints", (".ckpt",)))
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"no scorer at {name!r} ({error})") from None
-    scorer: Scorer = found() if isinstance(found, type) else found
+    found = import_attribute(name, "scorer")
+    scorer: Any = found() if isinstance(found, type) else found
     if not hasattr(scorer, "attributes"):
-        raise UserError(f"the scorer {name!r} must list its score columns as .attributes")
-    return scorer
+        try:
+            columns = scorer(torch.zeros(2, 3, 256, 256)).shape[1]
+        except Exception as error:  # the user's code raises whatever it likes
+            raise UserError(f"{name} is no scorer of pictures (2, 3, 256, 256): {error}") from error
+        scorer.attributes = tuple(f"{attribute}{i}" for i in range(columns)) if columns > 1 else (attribute,)
+    callable_: Scorer = scorer
+    return callable_
 
 
 def scorer_inputs(scorer: Scorer, name: str) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class FacialAttributeScorer(pl.LightningModule):
         self.save_hyperparameters()
         self.attributes = tuple(attributes)
         self.kinds = tuple(attributes.values())
+        self.image_size = image_size
         m = len(attributes)
         self.backbone, features = build_backbone(backbone, weights)
         self.head = nn.Linear(features, m)
@@ -129,7 +130,7 @@ class FacialAttributeScorer(pl.LightningModule):
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images: (N, 3, H, W) expected, got {tuple(images.shape)}")
-        scores = self.raw_scores(to_square(images.to(self.head.weight).clamp(-1, 1), self.hparams["image_size"]))
+        scores = self.raw_scores(to_square(images.to(self.head.weight).clamp(-1, 1), self.image_size))
         return (scores + self.offset) / self.temperature
 
     def to_units(self, scores: Tensor) -> Tensor:
@@ -154,7 +155,7 @@ class FacialAttributeScorer(pl.LightningModule):
 
         Broken pictures are named in a warning and left out.
         """
-        size = self.hparams["image_size"]
+        size = self.image_size
         names: list[str] = []
         parts: list[dict[str, Tensor]] = []
         for chunk, images in read_pictures(paths, size, batch_size):
@@ -210,7 +211,7 @@ class FacialAttributeScorer(pl.LightningModule):
         key = (seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx
         torch.manual_seed((key * 8191 + self.global_rank) % 2**63)
         images, target = batch["image"], batch["target"]
-        size = self.hparams["image_size"]
+        size = self.image_size
         if strength:
             images, theta = augment(
                 images, batch["index"], seed=seed, epoch=self.current_epoch, size=size, strength=strength

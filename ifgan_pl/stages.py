@@ -23,6 +23,7 @@ from ifgan_pl.numerics import numerics_of
 from ifgan_pl.reporting import build_report
 from ifgan_pl.running import SCORER, digest_of, find_scorer, fresh, is_rank_zero, make_trainer, say, scorer_inputs
 from ifgan_pl.sampling import check_space, check_truncation, native_resolution
+from ifgan_pl.tasks.pictures import score_pictures
 from ifgan_pl.tasks.preview import train_preview
 from ifgan_pl.tasks.score import ScoreTask
 
@@ -33,39 +34,49 @@ def score(
     *,
     generator: str = "ffhq-mobile",
     scorer: str = SCORER,
+    images: Sequence[str] = (),
     num: int = 5000,
     seed: int = 0,
     truncation: float = 0.7,
     space: str | None = None,
     resolution: int | None = None,
-    out: str = f"{RUN}/scores",
+    out: str | None = None,
     block_size: int = 1024,
     batch_size: int = 32,
     allow_numerics_change: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Sample faces, score them and store codes and scores; continues what is there.
+    """Sample faces, score them and store codes and scores; continues what is there. Or score picture files.
 
     Args:
         generator: name of an embedded generator, or a file.
         scorer: checkpoint, shipped name, or ``module:callable``.
+        images: folders and files of pictures: these are scored instead of samples, into a CSV with a row a picture;
+            broken ones are named and left out. Of the other options scorer, out, batch_size and trainer apply.
         num: how many faces: sample indices 0 to num - 1.
         seed: stream of the samples; sample i of a seed is the same face on any machine.
         truncation: psi of the sample, 0 to 1; 0.7 gives clean faces, 1 the whole variety.
         space: latent space of the stored codes (z, w, w+); by default W where the generator has it.
         resolution: side of the scored pictures; by default the cheapest native one (for ffhq-mobile the 128² preview;
             1024 scores full synthesis, about ten times slower).
-        out: folder of the store.
+        out: folder of the store, by default runs/default/scores; with ``images`` a CSV, or a folder for scores.csv, by
+            default runs/default/images.csv.
         block_size: samples a file; an interrupted run loses at most one block a rank.
         batch_size: samples between two updates of the progress bar; changes nothing in the result.
         allow_numerics_change: continue a store begun on another device or precision.
         trainer: flags of the Lightning Trainer.
 
     Returns:
-        the folder.
+        the folder, or the CSV.
     """
-    trainer_ = make_trainer(trainer, "scoring faces")
-    faces, judge = load_generator(generator), find_scorer(scorer)
+    trainer_, judge = make_trainer(trainer, "scoring faces"), find_scorer(scorer)
+    if images:
+        table = Path(out or f"{RUN}/images.csv")
+        table = table if table.suffix == ".csv" else table / "scores.csv"
+        done, broken = score_pictures(judge, images, table, trainer=trainer_, batch_size=batch_size)
+        say(f"score: {done} pictures in {table}" + (f", {broken} broken left out" if broken else ""))
+        return table
+    out, faces = out or f"{RUN}/scores", load_generator(generator)
     space = space or edit_space(faces)
     check_space(faces, space)
     check_truncation(faces, truncation)

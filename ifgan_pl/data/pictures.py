@@ -45,19 +45,32 @@ def decode(path: str | Path, size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
+def decode_or_name(path: str | Path, size: int) -> NDArray[np.uint8] | str:
+    """:func:`decode`, or the name of a broken picture."""
+    try:
+        return decode(path, size)
+    except OSError:
+        return str(path)
+
+
+def split_broken(
+    paths: Sequence[str | Path], decoded: Sequence[NDArray[np.uint8] | str]
+) -> tuple[list[str], list[NDArray[np.uint8]], list[str]]:
+    """Names of whole pictures, those pictures, and names of the broken ones."""
+    names = [str(path) for path, picture in zip(paths, decoded, strict=True) if not isinstance(picture, str)]
+    whole = [picture for picture in decoded if not isinstance(picture, str)]
+    return names, whole, [name for name in decoded if isinstance(name, str)]
+
+
 def read_pictures(paths: Iterable[str | Path], size: int, batch_size: int) -> Iterator[tuple[list[str], Tensor]]:
     """Decode picture files in batches: names, and (n, 3, size, size) uint8. Broken ones are warned of and left out."""
     broken: list[str] = []
     rest = iter(paths)
     while chunk := list(islice(rest, batch_size)):
-        pictures: dict[str, NDArray[np.uint8]] = {}
-        for path in chunk:
-            try:
-                pictures[str(path)] = decode(path, size)
-            except OSError:
-                broken.append(str(path))
-        if pictures:
-            yield list(pictures), torch.from_numpy(np.stack(list(pictures.values())))
+        names, whole, failed = split_broken(chunk, [decode_or_name(path, size) for path in chunk])
+        broken += failed
+        if names:
+            yield names, torch.from_numpy(np.stack(whole))
     warn_of_broken(broken)
 
 
@@ -166,16 +179,10 @@ def decode_all(files: Sequence[Path], size: int, cache_dir: Path, workers: int |
     if path.is_file() and path.with_suffix(".json").is_file():
         return path
 
-    def one(file: Path) -> NDArray[np.uint8] | str:
-        try:
-            return decode(file, size)
-        except OSError:
-            return str(file)
-
     def blocks() -> Iterator[tuple[int, Sequence[NDArray[np.uint8] | str]]]:
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             for first in range(0, len(files), 256):
-                yield first, list(pool.map(one, files[first : first + 256]))
+                yield first, list(pool.map(lambda file: decode_or_name(file, size), files[first : first + 256]))
 
     build_array(path, len(files), size, blocks(), "decoding")
     return path

@@ -1,7 +1,5 @@
 """Face generators: one file a family, one protocol, and one way to load any of them."""
 
-import importlib
-import sys
 from pathlib import Path
 
 import torch
@@ -11,7 +9,7 @@ from ifgan_pl.errors import UserError
 from ifgan_pl.generators import dcgan, formats, mobile
 from ifgan_pl.generators.base import SPACES, Generator, edit_space
 from ifgan_pl.generators.weights import Wheel, cached_weights
-from ifgan_pl.resources import resource
+from ifgan_pl.resources import import_attribute, resource
 
 __all__ = ["EMBEDDED", "SPACES", "Generator", "edit_space", "load_generator"]
 
@@ -59,25 +57,19 @@ def load_generator(
         return loaded
     module, colon, attribute = str(name).partition(":")
     if colon and module.replace(".", "").isidentifier() and attribute.isidentifier():
-        generator = import_generator(module, attribute)
+        generator = import_generator(str(name))
         return generator.to(device, dtype) if isinstance(generator, torch.nn.Module) else generator
     raise UserError(f"unknown generator {str(name)!r}: give a file, module:attribute, or one of {', '.join(EMBEDDED)}")
 
 
-def import_generator(module: str, attribute: str) -> Generator:
+def import_generator(path: str) -> Generator:
     """A user's own generator: an attribute of an importable module, called if it is not a generator itself."""
-    folder = str(Path.cwd())
-    if folder not in sys.path:  # an installed console script has not the working directory on its path
-        sys.path.insert(0, folder)
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"cannot import the generator {module}:{attribute}: {error}") from error
+    found = import_attribute(path, "generator")
     generator = found if isinstance(found, Generator) and not isinstance(found, type) else found()
     members = [*Generator.__annotations__, "resolutions", "w_mean", "mapping", "truncate", "synthesis"]
     missing = [member for member in members if not hasattr(generator, member)]
     if missing:
-        raise UserError(f"{module}:{attribute} is no generator: it has no {', '.join(missing)}")
+        raise UserError(f"{path} is no generator: it has no {', '.join(missing)}")
     assert isinstance(generator, Generator)
     return generator
 
