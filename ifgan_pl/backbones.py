@@ -70,6 +70,10 @@ class TorchvisionBackbone(nn.Module):
             self.network = models.get_model(name, weights=weights)
         except (ValueError, KeyError) as error:
             raise UserError(f"unknown backbone or weights {name!r}, {weights!r}: {error}") from None
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f"cannot get the weights {weights} of {name} ({error}); leave weights out to train from nothing"
+            ) from None
         last = [key for key, module in self.network.named_modules() if isinstance(module, nn.Linear)]
         if not last:
             raise UserError(f"backbone {name!r} does not end in a linear layer; take another, e.g. resnet50")

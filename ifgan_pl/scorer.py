@@ -19,6 +19,8 @@ from ifgan_pl.errors import UserError
 from ifgan_pl.metrics import AttributeMetrics
 
 KINDS = ("binary", "continuous")
+AS_TRAINED: dict[str, Any] = {"weights": None, "compile": False}
+"""Settings of training that loading leaves alone: it downloads nothing and needs no compiler."""
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """CelebA's five points; ``left`` is the left of the picture. Attribute ``nose_x`` is a coordinate from -1 to 1."""
 
@@ -185,6 +187,12 @@ class FacialAttributeScorer(pl.LightningModule):
         odds = torch.log(self.positives) - torch.log1p(-self.positives)
         self.offset.copy_(torch.where(self.binary, self.hparams["balance"] * odds, 0.0))
 
+    def on_fit_start(self) -> None:
+        """A run that was killed after it had stopped early, but before it was saved, has nothing left to train."""
+        for callback in self.trainer.early_stopping_callbacks:
+            if callback.wait_count >= callback.patience:
+                self.trainer.should_stop = True
+
     def loss(self, scores: Tensor, target: Tensor) -> Tensor:
         """Mean over known labels of cross-entropy (binary) and Huber's loss of the standardised value (continuous).
 
@@ -320,7 +328,13 @@ class FacialAttributeScorer(pl.LightningModule):
         folder = Path(self.trainer.default_root_dir) / "checkpoints"
         monitor = "val/loss" if patience else None
         callbacks: list[Callback] = [
-            ModelCheckpoint(folder, monitor=monitor, save_last=True, enable_version_counter=False)
+            ModelCheckpoint(
+                folder,
+                monitor=monitor,
+                save_last=True,
+                enable_version_counter=False,
+                save_on_train_epoch_end=None if patience else True,
+            )
         ]
         if patience:
             callbacks.append(EarlyStopping("val/loss", patience=patience))
@@ -339,6 +353,6 @@ def load_scorer(path: str | Path) -> FacialAttributeScorer:
     if not path.is_file():
         raise UserError(f"no such scorer: {path}")
     try:
-        return FacialAttributeScorer.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+        return FacialAttributeScorer.load_from_checkpoint(path, map_location="cpu", weights_only=True, **AS_TRAINED).eval()
     except Exception as error:  # unpickling, missing keys and wrong shapes each raise their own
         raise UserError(f"{path} is not a scorer's checkpoint ({str(error).splitlines()[0]})") from None

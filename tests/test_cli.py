@@ -189,17 +189,23 @@ def torchrun(out: Path, port: int, num: int = 100) -> list[str]:
     return [*launch, "--", str(ROOT / "train.py"), *SCORE, "--num", str(num), "--out", str(out), *CPU]
 
 
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to torchrun and to its ranks, which are sessions of their own."""
+    ranks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(ranks) == 2
+    for pid in (process.pid, *map(int, ranks)):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
 def test_a_killed_run_on_two_ranks_continues_to_the_same_bytes(tmp_path: Path) -> None:
     command = torchrun(tmp_path / "two", 29713, num=480)
-    process = subprocess.Popen(
-        command, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.time() + 120
     while len(list((tmp_path / "two").glob("block-*"))) < 2 and time.time() < deadline and process.poll() is None:
         time.sleep(0.02)
     assert process.poll() is None, "the run ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
     assert list((tmp_path / "two").glob("block-*")), "the run was killed before it had written a block"
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[-2000:]

@@ -1,6 +1,8 @@
 """CelebA on its real layout, in miniature, through torchvision's reader."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,31 +23,36 @@ HEAD = (  # left eye, right eye, nose, corners of the mouth: in half eye distanc
 )
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
-    folder = tmp_path / "celeba"
+def write_celeba(folder: Path, names: Sequence[str], count: int = 30) -> None:
+    """``folder/celeba`` as it is unpacked: spacing, headers and signs of the published files."""
+    folder = folder / "celeba"
     (folder / "img_align_celeba").mkdir(parents=True)
     generator = np.random.default_rng(0)
-    rows = {name: [] for name in ("attr", "landmarks", "partition", "bbox", "identity")}
-    for i in range(1, 31):
+    rows: dict[str, list[str]] = {name: [] for name in ("attr", "landmarks", "partition", "bbox", "identity")}
+    for i in range(1, count + 1):
         name = f"{i:06d}.jpg"
         Image.fromarray(generator.integers(0, 256, (218, 178, 3), np.uint8)).save(folder / "img_align_celeba" / name)
-        rows["attr"].append(f"{name} " + " ".join("1" if (i >> k) & 1 else "-1" for k in range(4)))
-        rows["landmarks"].append(f"{name} 69 111 107 112 {80 + i % 17} 135 73 152 108 153")
+        rows["attr"].append(f"{name} " + " ".join(" 1" if (i >> k % 4) & 1 else "-1" for k in range(len(names))))
+        rows["landmarks"].append(f"{name}    69  111  107  112   {80 + i % 17}  135   73  152  108  153")
         rows["partition"].append(f"{name} {0 if i <= 20 else 1 if i <= 25 else 2}")
-        rows["bbox"].append(f"{name} 10 20 100 120")
+        rows["bbox"].append(f"{name}    10  20 100 120")
         rows["identity"].append(f"{name} {i}")
     points = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
     files = {
-        "list_attr_celeba.txt": ["30", " ".join(NAMES) + " ", *rows["attr"]],
-        "list_landmarks_align_celeba.txt": ["30", points, *rows["landmarks"]],
+        "list_attr_celeba.txt": [str(count), " ".join(names) + " ", *rows["attr"]],
+        "list_landmarks_align_celeba.txt": [str(count), points, *rows["landmarks"]],
         "list_eval_partition.txt": rows["partition"],
-        "list_bbox_celeba.txt": ["30", "image_id x_1 y_1 width height", *rows["bbox"]],
+        "list_bbox_celeba.txt": [str(count), "image_id x_1 y_1 width height", *rows["bbox"]],
         "identity_CelebA.txt": rows["identity"],
     }
     for name, lines in files.items():
         (folder / name).write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(CelebA, "_check_integrity", lambda self: True)
+    write_celeba(tmp_path, NAMES)
     return tmp_path
 
 
@@ -91,3 +98,9 @@ def test_yaw_of_a_turned_head(roll):
         y = head[:, 1]
         points.append(torch.stack([x * math.cos(r) - y * math.sin(r), x * math.sin(r) + y * math.cos(r)], 1) * 40 + 90)
     torch.testing.assert_close(yaw_from_landmarks(torch.stack(points)), degrees, atol=1e-3, rtol=0)
+
+
+def test_other_files_of_the_same_names_are_not_the_published_ones(tmp_path):
+    write_celeba(tmp_path, NAMES)
+    with pytest.raises(UserError, match=r"celeba: Dataset not found or corrupted"):
+        CelebAData(tmp_path)

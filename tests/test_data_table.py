@@ -1,9 +1,12 @@
 """A folder with a CSV or Parquet table."""
 
 import logging
+import sys
 
+import pyarrow
 import pytest
 import torch
+from pyarrow import parquet
 
 from ifgan_pl.data.table import TableData, number, read_columns
 from ifgan_pl.errors import UserError
@@ -61,10 +64,14 @@ def test_malformed_csv(tmp_path, text, message):
         read_columns(tmp_path / "t.csv")
 
 
-def test_parquet(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
+def test_parquet_without_pyarrow_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="reading Parquet needs pyarrow: pip install pyarrow"):
+        read_columns(tmp_path / "t.parquet")
 
+
+def test_parquet(tmp_path):
     folder, _ = write_folder(tmp_path / "a", age=range(23))
     columns = {"file": [f"{i:03d}.png" for i in range(23)], "age": [None, *range(1, 23)]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
@@ -72,6 +79,8 @@ def test_parquet(tmp_path):
     assert targets[0].isnan()
     assert targets[1:, 0].tolist() == list(range(1, 23))
     (tmp_path / "u.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(UserError, match=r"t\.parquet has no column beard; its columns are file, age"):
+        TableData(folder, tmp_path / "t.parquet", attributes={"beard": "binary"})
     with pytest.raises(UserError, match="not a Parquet file"):
         read_columns(tmp_path / "u.parquet")
 

@@ -30,7 +30,7 @@ def read_columns(path: str | Path) -> dict[str, list[Any]]:
         try:
             from pyarrow import ArrowException, parquet
         except ImportError:
-            raise UserError(f"{path}: reading Parquet needs pyarrow (pip install pyarrow)") from None
+            raise UserError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow, or write a CSV") from None
         try:
             columns: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
         except ArrowException as error:

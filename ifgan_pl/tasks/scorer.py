@@ -1,6 +1,6 @@
 """Fit a scorer from beginning to end: train, select, calibrate, report, save."""
 
-import importlib.util
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from ifgan_pl.artefacts import atomic_path, write_json
 from ifgan_pl.data.labelled import AttributeData
@@ -16,6 +16,8 @@ from ifgan_pl.errors import UserError
 from ifgan_pl.metrics import metrics_table
 from ifgan_pl.resources import find
 from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
+
+log = logging.getLogger(__name__)
 
 
 def train_scorer(
@@ -31,7 +33,7 @@ def train_scorer(
 
     Args:
         data: the labelled pictures, a class of ``ifgan_pl.data``.
-        out: the scorer; its metrics (JSON) and logs (CSV and, where it is installed, TensorBoard) go beside it.
+        out: the scorer; its metrics (JSON) and logs (CSV and TensorBoard) go beside it.
         start: checkpoint of a scorer of the same shape, or the name of a shipped one, whose weights to start from.
         resume: continue an interrupted run from ``checkpoints/last.ckpt`` beside ``out``.
         trainer: flags of the Trainer.
@@ -40,7 +42,8 @@ def train_scorer(
     folder = Path(out).parent
     given = {name: value for name, value in (trainer or {}).items() if value is not None}
     defaults: dict[str, Any] = {"max_epochs": 30, "num_sanity_val_steps": 0, "default_root_dir": folder}
-    defaults |= {"logger": scorer_loggers(folder), "use_distributed_sampler": False}
+    loggers = [CSVLogger(folder, name="metrics", version=""), TensorBoardLogger(folder, name="tensorboard", version="")]
+    defaults |= {"logger": loggers, "use_distributed_sampler": False}
     last = folder / "checkpoints" / "last.ckpt"
     if resume and not last.is_file():
         raise UserError(f"nothing to resume: no such file: {last}")
@@ -48,16 +51,18 @@ def train_scorer(
     scorer = FacialAttributeScorer(data.attributes, **model)
     if start is not None:
         take_weights(scorer, load_scorer(find(start, "checkpoints", (".ckpt",))), start)
-    fit_scorer(scorer, data, pl.Trainer(**(defaults | given)), out=out, resume=last if resume else None)
+    fit_scorer(scorer, data, scorer_trainer(defaults | given), out=out, resume=last if resume else None)
     return Path(out)
 
 
-def scorer_loggers(folder: Path) -> list[Logger]:
-    """A CSV of all metrics in ``folder/metrics``, and TensorBoard's files where that is installed."""
-    loggers: list[Logger] = [CSVLogger(folder, name="metrics", version="")]
-    if importlib.util.find_spec("tensorboard"):
-        loggers.append(TensorBoardLogger(folder, name="tensorboard", version=""))
-    return loggers
+def scorer_trainer(flags: Mapping[str, Any]) -> pl.Trainer:
+    """A Trainer of these flags; without ``sync_batchnorm`` on a CPU, where PyTorch has none."""
+    trainer = pl.Trainer(**flags)
+    if flags.get("sync_batchnorm") and trainer.strategy.root_device.type == "cpu":
+        if trainer.world_size > 1 and trainer.is_global_zero:
+            log.warning("sync_batchnorm needs GPUs: each rank normalises by its own batch")
+        trainer = pl.Trainer(**{**flags, "sync_batchnorm": False})
+    return trainer
 
 
 def take_weights(scorer: FacialAttributeScorer, source: FacialAttributeScorer, name: str) -> None:
@@ -95,6 +100,10 @@ def fit_scorer(
     if dict(data.attributes) != model.hparams["attributes"]:
         raise ValueError(f"attributes {dict(data.attributes)} expected, got {model.hparams['attributes']}")
     trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+    if resume is not None:
+        state = torch.load(resume, map_location=model.device, weights_only=True)
+        if state["global_step"] == trainer.global_step:  # nothing was left to train: Lightning leaves the raw weights
+            model.load_state_dict(state["state_dict"])
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if model.hparams["patience"] and best:
         state = torch.load(best, map_location=model.device, weights_only=True)["state_dict"]
