@@ -187,12 +187,6 @@ class FacialAttributeScorer(pl.LightningModule):
         odds = torch.log(self.positives) - torch.log1p(-self.positives)
         self.offset.copy_(torch.where(self.binary, self.hparams["balance"] * odds, 0.0))
 
-    def on_fit_start(self) -> None:
-        """A run that was killed after it had stopped early, but before it was saved, has nothing left to train."""
-        for callback in self.trainer.early_stopping_callbacks:
-            if callback.wait_count >= callback.patience:
-                self.trainer.should_stop = True
-
     def loss(self, scores: Tensor, target: Tensor) -> Tensor:
         """Mean over known labels of cross-entropy (binary) and Huber's loss of the standardised value (continuous).
 
@@ -323,7 +317,10 @@ class FacialAttributeScorer(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_callbacks(self) -> Sequence[Callback]:
-        """``checkpoints/last.ckpt`` every epoch, to resume from, and what ``ema`` and ``patience`` ask for."""
+        """``checkpoints/last.ckpt`` to resume from, and what ``ema`` and ``patience`` ask for.
+
+        It is written every epoch; with ``patience`` whenever the loss on the set-aside rows falls.
+        """
         patience = self.hparams["patience"]
         folder = Path(self.trainer.default_root_dir) / "checkpoints"
         monitor = "val/loss" if patience else None
@@ -353,6 +350,8 @@ def load_scorer(path: str | Path) -> FacialAttributeScorer:
     if not path.is_file():
         raise UserError(f"no such scorer: {path}")
     try:
-        return FacialAttributeScorer.load_from_checkpoint(path, map_location="cpu", weights_only=True, **AS_TRAINED).eval()
+        return FacialAttributeScorer.load_from_checkpoint(
+            path, map_location="cpu", weights_only=True, **AS_TRAINED
+        ).eval()
     except Exception as error:  # unpickling, missing keys and wrong shapes each raise their own
         raise UserError(f"{path} is not a scorer's checkpoint ({str(error).splitlines()[0]})") from None
