@@ -1,4 +1,4 @@
-"""Labelled samples of a generator: synthesised through the preview, once, and the pictures that belong to the labels."""
+"""Labelled samples of a generator: made through the preview, once, and the pictures that belong to the labels."""
 
 from pathlib import Path
 
