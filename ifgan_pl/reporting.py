@@ -1,6 +1,6 @@
 """The report stage: measure what boundaries do on faces that they were not fitted on, and write it down."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ def build_report(
     *,
     faces: int,
     inputs: dict[str, Any],
+    scorer_metrics: Mapping[str, float] | None = None,
 ) -> Path:
     """Write the report of a boundary.
 
@@ -44,6 +45,7 @@ def build_report(
         folder: of the report.
         faces: how many unseen faces to edit and score again: the sample indices that follow the store's.
         inputs: fingerprints, kept in ``report.json``.
+        scorer_metrics: ``metric/attribute`` of the scorer on the rows that its training kept for reporting.
 
     Returns:
         the page.
@@ -74,6 +76,7 @@ def build_report(
         "attributes": names,
         "samples": store.num,
         "metrics": figures,
+        "scorer": dict(scorer_metrics or {}),
         "lambdas": dict(zip(names, boundary.lambdas.tolist(), strict=True)),
         "cosines": cosines.tolist(),
         "covariance_predicted": predicted.tolist(),
@@ -81,6 +84,7 @@ def build_report(
         "rescoring": rescoring_data(rescoring, faces),
     }
     sections = [
+        *([("The scorer", scorer_table(scorer_metrics))] if scorer_metrics else []),
         ("Boundaries", accuracies(boundary, figures)),
         ("Are the semantics entangled?", entanglement(names, cosines, predicted, measured)),
         ("Edited faces, measured again", rescored(rescoring, faces)),
@@ -101,6 +105,14 @@ def rescoring_data(rescoring: Rescoring, faces: int) -> dict[str, Any]:
             for kind, movement in (("single", rescoring.single), ("hold_all", rescoring.held))
         },
     }
+
+
+def scorer_table(metrics: Mapping[str, float]) -> str:
+    """How well the scorer agrees with the labels that its training kept for reporting."""
+    values = {tuple(key.split("/", 1)): value for key, value in metrics.items() if "/" in key}
+    columns = list(dict.fromkeys(metric for metric, _ in values))
+    rows = [[name, *(values.get((c, name)) for c in columns)] for name in dict.fromkeys(name for _, name in values)]
+    return table(["attribute", *columns], rows)
 
 
 def accuracies(boundary: LinearBoundary, figures: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from ifgan_pl.data.store import changed
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators.base import parameter_digest
 from ifgan_pl.resources import find, import_attribute
-from ifgan_pl.scorer import load_scorer
+from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
 from ifgan_pl.tasks.progress import SampleProgress
 
 SCORER = "scorer-faces"
@@ -64,6 +64,14 @@ def scorer_inputs(scorer: Scorer, name: str) -> dict[str, Any]:
     kinds = list(getattr(scorer, "kinds", ["continuous"] * len(attributes)))
     fingerprint = parameter_digest(scorer) if isinstance(scorer, nn.Module) else name
     return {"scorer": fingerprint, "attributes": attributes, "kinds": kinds}
+
+
+def scorer_metrics(scorer: Scorer, name: str) -> dict[str, float]:
+    """What training wrote beside a scorer's checkpoint: ``metric/attribute`` on its report rows; {} without a file."""
+    if not isinstance(scorer, FacialAttributeScorer):
+        return {}
+    path = find(name, "checkpoints", (".ckpt",)).with_suffix(".json")
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:

@@ -21,7 +21,17 @@ from ifgan_pl.fit import fit_boundary
 from ifgan_pl.generators import edit_space, formats, load_generator, load_mobile
 from ifgan_pl.numerics import numerics_of
 from ifgan_pl.reporting import build_report
-from ifgan_pl.running import SCORER, digest_of, find_scorer, fresh, is_rank_zero, make_trainer, say, scorer_inputs
+from ifgan_pl.running import (
+    SCORER,
+    digest_of,
+    find_scorer,
+    fresh,
+    is_rank_zero,
+    make_trainer,
+    say,
+    scorer_inputs,
+    scorer_metrics,
+)
 from ifgan_pl.sampling import check_space, check_truncation, native_resolution
 from ifgan_pl.tasks.pictures import score_pictures
 from ifgan_pl.tasks.preview import train_preview
@@ -228,7 +238,8 @@ def report(
     if differences:
         raise UserError(f"{scores} was made with another generator or scorer ({'; '.join(differences)})")
     fitted = LinearBoundary.load(boundary)
-    build_report(model, judge, store, fitted, out, faces=faces, inputs=inputs)
+    metrics = scorer_metrics(judge, scorer)
+    build_report(model, judge, store, fitted, out, faces=faces, inputs=inputs, scorer_metrics=metrics)
     say(f"report: {page}")
     return page
 
