@@ -41,7 +41,7 @@ def scorer_scores(model: FacialAttributeScorer, images: NDArray[np.uint8]) -> Ar
     parts = []
     with torch.inference_mode():
         for first in range(0, len(images), 64):
-            x = to_float(torch.from_numpy(images[first : first + 64]))
+            x = to_float(torch.from_numpy(np.array(images[first : first + 64])))
             parts.append((model(x) + model(x.flip(3)) * model.mirror_sign) / 2)
     return torch.cat(parts).double().numpy()
 

@@ -31,6 +31,15 @@ def check_truncation(generator: Generator, truncation: float) -> None:
         raise UserError(f"{generator.name} has no W space and so no truncation: give --truncation 1")
 
 
+def check_unconditional(generator: Generator) -> None:
+    """Refuse to sample a conditional generator: whose class would it be?"""
+    if generator.c_dim:
+        raise UserError(
+            f"{generator.name} is conditional ({generator.c_dim} classes) and cannot be sampled without labels: "
+            "make W codes with generator.mapping(z, labels) and give them as --latents"
+        )
+
+
 def sample_codes(
     generator: Generator, indices: Sequence[int] | range, *, seed: int = 0, space: str = "w", truncation: float = 0.7
 ) -> Tensor:
@@ -48,6 +57,7 @@ def sample_codes(
     """
     check_space(generator, space)
     check_truncation(generator, truncation)
+    check_unconditional(generator)
     z = sample_z(indices, generator.z_dim, seed=seed).to(device_of(generator))
     if space == "z":
         return z

@@ -32,7 +32,7 @@ from ifgan_pl.running import (
     scorer_inputs,
     scorer_metrics,
 )
-from ifgan_pl.sampling import check_space, check_truncation, native_resolution
+from ifgan_pl.sampling import check_space, check_truncation, check_unconditional, native_resolution
 from ifgan_pl.tasks.pictures import score_pictures
 from ifgan_pl.tasks.preview import train_preview
 from ifgan_pl.tasks.score import ScoreTask
@@ -90,6 +90,7 @@ def score(
     space = space or edit_space(faces)
     check_space(faces, space)
     check_truncation(faces, truncation)
+    check_unconditional(faces)
     resolution = resolution or faces.resolutions[0]
     native_resolution(faces, resolution)
     inputs = {

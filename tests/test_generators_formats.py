@@ -16,6 +16,7 @@ from ifgan_pl.generators import formats, load_generator
 from ifgan_pl.generators.stylegan1 import StyleGAN1
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.latents import sample_z
+from ifgan_pl.sampling import sample_codes, synthesise
 from tests import generator_files as files
 from tests.generator_cases import CASES, golden
 
@@ -88,6 +89,14 @@ def test_nvidia_settings_are_read_from_the_pickle(folder: Path) -> None:
     assert generator.resolutions == (4, 8, 16, 32)
     assert generator.blocks[0].conv1.clamp == 1.5
     assert generator.name == "settings"
+
+
+def test_conditional_networks_are_not_sampled_without_labels(folder: Path) -> None:
+    generator = formats.load_file(CASES["stylegan2-conditional-clamped"](folder / "classes"))
+    with pytest.raises(UserError, match=r"classes is conditional \(3 classes\).*--latents"):
+        sample_codes(generator, range(2))
+    codes = generator.truncate(generator.mapping(sample_z([0, 1], 64), torch.eye(3)[:2]), 0.7)
+    assert synthesise(generator, codes, space="w").shape == (2, 3, 32, 32)
 
 
 def test_interfacegan_and_genforce_files_of_one_network_are_one_generator(folder: Path) -> None:

@@ -17,12 +17,15 @@ T_256 = [(36, 512)] * 3 + [(52, 512)] * 2 + [(84, 512)] * 2
 T_256 += [(148, 362), (148, 256), (148, 181), (276, 128), (276, 91), (276, 64), (256, 64), (256, 3)]
 R_256 = [(36, 1024)] * 3 + [(52, 1024)] * 2 + [(84, 1024)] * 2
 R_256 += [(148, 724), (148, 512), (148, 362), (276, 256), (276, 181), (276, 128), (256, 128), (256, 3)]
+T_1024 = [(36, 512)] * 2 + [(52, 512)] * 2 + [(84, 512)] + [(148, 512)] * 2 + [(276, 323), (276, 203), (532, 128)]
+T_1024 += [(1044, 81), (1044, 51), (1044, 32), (1024, 32), (1024, 3)]
 
 
 def stylegan3(path: Path, shapes: list[tuple[int, int]], **config: object) -> Path:
-    network = StyleGAN3(img_resolution=256, **config)  # type: ignore[arg-type]
+    resolution = shapes[-1][0]
+    network = StyleGAN3(img_resolution=resolution, **config)  # type: ignore[arg-type]
     filters = [(layer.up_filter, layer.down_filter) for layer in network.layers]
-    generator = files.nvidia_stylegan3(256, shapes, z_dim=512, w_dim=512, filters=filters, **config)  # type: ignore[arg-type]
+    generator = files.nvidia_stylegan3(resolution, shapes, z_dim=512, w_dim=512, filters=filters, **config)  # type: ignore[arg-type]
     return files.write_nvidia(path, generator)
 
 
@@ -33,6 +36,8 @@ def write(name: str, path: Path) -> Path:
         return files.write_nvidia(path, files.nvidia_stylegan2(1024, channels, z_dim=512, w_dim=512, layers=8))
     if name == "stylegan3-t-256":
         return stylegan3(path, T_256, channel_base=16384)
+    if name == "stylegan3-t-1024":
+        return stylegan3(path, T_1024)
     if name == "stylegan3-r-256":
         config = {"channel_base": 32768, "channel_max": 1024, "conv_kernel": 1, "use_radial_filters": True}
         return stylegan3(path, R_256, **config)
@@ -45,7 +50,14 @@ def write(name: str, path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["stylegan2-1024", "stylegan3-t-256", "stylegan3-r-256", "genforce-stylegan1-1024", "genforce-pggan-1024"],
+    [
+        "stylegan2-1024",
+        "stylegan3-t-256",
+        "stylegan3-r-256",
+        "stylegan3-t-1024",
+        "genforce-stylegan1-1024",
+        "genforce-pggan-1024",
+    ],
 )
 def test_published_sizes_equal_the_official_code(name: str, tmp_path: Path) -> None:
     generator, expected = formats.load_file(write(name, tmp_path / "file")), golden(name, "real.safetensors")
