@@ -33,7 +33,7 @@ class FacialAttributeScorer(pl.LightningModule):
 
     Args:
         attributes: name -> ``binary`` or ``continuous``, in the order of the scores.
-        backbone: ``small`` or a torchvision classifier by name, see :func:`ifgan_pl.backbones.build_backbone`.
+        backbone: ``small``, ``fine`` or a torchvision classifier, see :func:`ifgan_pl.backbones.build_backbone`.
         weights: name of torchvision's pretrained weights; ``None``: from nothing.
         image_size: side in pixels at which the network looks.
         odd: continuous attributes that change sign under a mirror.

@@ -116,6 +116,13 @@ def test_torchvision_backbones_by_name(name):
         assert backbone.eval()(torch.zeros(2, 3, size, size)).shape == (2, features)
 
 
+@pytest.mark.parametrize(("name", "side"), [("small8", 8), ("fine4", 4)])
+def test_own_backbones_by_name_and_width(name, side):
+    backbone, features = build_backbone(name)
+    assert backbone.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, features) == (2, 64)
+    assert backbone[0].out_channels == side
+
+
 def test_unknown_backbones_are_refused():
     for name in ("resnet51", "smallish"):
         with pytest.raises(UserError, match="unknown backbone"):
