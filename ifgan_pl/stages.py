@@ -19,9 +19,18 @@ from ifgan_pl.data.store import ScoreStore, changed
 from ifgan_pl.errors import UserError
 from ifgan_pl.fit import fit_boundary
 from ifgan_pl.generators import edit_space, formats, load_generator, load_mobile
-from ifgan_pl.numerics import numerics_of
 from ifgan_pl.reporting import build_report
-from ifgan_pl.running import SCORER, digest_of, find_scorer, fresh, is_rank_zero, make_trainer, say, scorer_inputs
+from ifgan_pl.running import (
+    SCORER,
+    digest_of,
+    find_scorer,
+    fresh,
+    is_rank_zero,
+    make_trainer,
+    open_generator,
+    say,
+    scorer_inputs,
+)
 from ifgan_pl.sampling import check_space, check_truncation, native_resolution
 from ifgan_pl.tasks.preview import train_preview
 from ifgan_pl.tasks.score import ScoreTask
@@ -41,6 +50,8 @@ def score(
     out: str = f"{RUN}/scores",
     block_size: int = 1024,
     batch_size: int = 32,
+    pictures: bool = False,
+    compile: bool = False,
     allow_numerics_change: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -58,14 +69,18 @@ def score(
         out: folder of the store.
         block_size: samples a file; an interrupted run loses at most one block a rank.
         batch_size: samples between two updates of the progress bar; changes nothing in the result.
+        pictures: also keep the scored pictures, as pictures/<index>.jpg in the store.
+        compile: torch.compile of synthesis: half a minute the first time, then faster pictures (needs a C++ compiler).
         allow_numerics_change: continue a store begun on another device or precision.
-        trainer: flags of the Lightning Trainer.
+        trainer: flags of the Lightning Trainer; ``precision`` (32-true, bf16-true, on a GPU 16-true) is that of
+            synthesis, the scorer stays in float32.
 
     Returns:
         the folder.
     """
     trainer_ = make_trainer(trainer, "scoring faces")
-    faces, judge = load_generator(generator), find_scorer(scorer)
+    faces, numerics = open_generator(generator, trainer_, trainer, compile=compile)
+    judge = find_scorer(scorer)
     space = space or edit_space(faces)
     check_space(faces, space)
     check_truncation(faces, truncation)
@@ -82,8 +97,7 @@ def score(
         "resolution": resolution,
         **scorer_inputs(judge, scorer),
     }
-    numerics = numerics_of(trainer_.strategy.root_device).as_dict()
-    store = ScoreStore(out, num=num, inputs=inputs, numerics=numerics, block_size=block_size)
+    store = ScoreStore(out, num=num, inputs=inputs, numerics=numerics, block_size=block_size, pictures=pictures)
     if is_rank_zero():
         for note in store.begin(allow_numerics_change=allow_numerics_change):
             say(note)

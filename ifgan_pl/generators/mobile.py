@@ -90,6 +90,7 @@ class MobileStyleGAN(nn.Module):
             log.warning("ffhq-mobile has 16 styles: the last two rows of an 18-row W+ code are not used")
             w = w[:, :NUM_WS]
         check_codes(w, dim=512, num_ws=NUM_WS, name=self.name)
+        w = w.to(self.const.dtype)
         ws = w if w.ndim == 3 else w[:, None].expand(-1, NUM_WS, -1)
         if resolution == 128 and self.preview is not None:
             x = self.hidden(ws, PREVIEW_BLOCK)
