@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -89,7 +90,7 @@ def errors(generators: dict[str, Generator], count: int = 24) -> None:
             moved = ((scores[kind] - scores["eager float32"]) / sd).abs()
             print(
                 f"{resolution}², {kind} against eager float32: pictures {difference.max():.2g} at most, "
-                f"{difference.mean():.2g} on average; scores {moved.max():.2g} sd at most, {moved.mean():.2g} on average"
+                f"{difference.mean():.2g} on average; scores {moved.max():.2g} sd, {moved.mean():.2g} on average"
             )
 
 
@@ -138,10 +139,10 @@ def on_gpu(rounds: int) -> None:
         for resolution in generator.resolutions:
             for batch in (1, 4, 16, 64):
                 codes = sample_codes(generator, range(batch))
-                seconds = timed_on_gpu(lambda c=codes: generator.synthesis(c, resolution), rounds)  # type: ignore[misc]
+                seconds = timed_on_gpu(partial(generator.synthesis, codes, resolution), rounds)
                 with FlopCounterMode(display=False) as counter:
                     plain.synthesis(codes, resolution)
-                moved = traffic(plain, lambda c=codes: plain.synthesis(c, resolution))  # type: ignore[arg-type, misc]
+                moved = traffic(plain, partial(plain.synthesis, codes, resolution))  # type: ignore[arg-type]
                 print(
                     f"{resolution}², {kind}, batch {batch}: {batch / seconds:.1f} pictures/s, "
                     f"{moved / seconds / bandwidth:.0%} of bandwidth, "
