@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -37,7 +39,9 @@ class CompiledSynthesis:
 
     def __init__(self, generator: Generator) -> None:
         compiler()
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "compiled"))
+        chosen = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))
+        if chosen == Path() or chosen.parent == Path(tempfile.gettempdir()):  # PyTorch sets its default there by itself
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_dir() / "compiled")
         self._compiled = torch.compile(generator.synthesis, dynamic=False)
         self._seen: set[tuple[object, ...]] = set()
         self._lock = threading.Lock()
