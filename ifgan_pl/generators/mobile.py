@@ -222,7 +222,8 @@ def shifted_sum(x: Tensor, taps: Tensor) -> Tensor:
     padded = F.pad(x, (0, 0, 1, 1, 1, 1))
     shifts = ((i, j) for i in range(3) for j in range(3))
     pieces = [padded[:, i : i + height, j : j + width] * tap for (i, j), tap in zip(shifts, taps, strict=True)]
-    return sum(pieces[1:], pieces[0])
+    total: Tensor = sum(pieces[1:], pieces[0])
+    return total
 
 
 def inverse_haar(x: Tensor) -> Tensor:
