@@ -12,11 +12,10 @@ from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.data.labels import read_latents
 from ifgan_pl.editor import Editor, parse_changes
 from ifgan_pl.errors import UserError
-from ifgan_pl.generators import Generator, load_generator
-from ifgan_pl.numerics import numerics_of
+from ifgan_pl.generators import Generator
 from ifgan_pl.pictures import FORMATS
 from ifgan_pl.resources import find
-from ifgan_pl.running import find_scorer, is_rank_zero, make_trainer, say
+from ifgan_pl.running import find_scorer, is_rank_zero, make_trainer, open_generator, say
 from ifgan_pl.sampling import native_resolution, parse_indices
 from ifgan_pl.tasks.edit import PARTS, Column, EditPlan, EditTask, sweep
 
@@ -45,6 +44,7 @@ def edit(
     out: str = "results",
     resume: bool = False,
     batch_size: int = 4,
+    compile: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Edit faces and write pictures; see ``edit.py --help`` for what each option means.
@@ -66,7 +66,7 @@ def edit(
     if folder.exists() and any(folder.iterdir()) and not resume:
         raise UserError(f"{out} is not empty: choose another --out, or continue an interrupted run with --resume")
     trainer_ = make_trainer(trainer, "editing faces")
-    faces = load_generator(generator)
+    faces, numerics = open_generator(generator, trainer_, trainer, compile=compile)
     found = find(boundary or default_boundary(faces), "checkpoints", (".safetensors",))
     editor = Editor(faces, LinearBoundary.load(found))
     if default_name(editor.boundary) not in ("", faces.name):
@@ -112,7 +112,7 @@ def edit(
             "seed": seed if latents is None else None,
             "latents": Path(latents).name if latents else None,
             "version": __version__,
-            "numerics": numerics_of(trainer_.strategy.root_device).as_dict(),
+            "numerics": numerics,
         },
     )
     for column in columns:  # refuse what cannot be done before anything is synthesised or written

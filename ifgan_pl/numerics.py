@@ -30,11 +30,11 @@ class Numerics:
 
     Attributes:
         device: model name of the processor or GPU.
-        dtype: of weights and activations.
+        dtype: of synthesis; mapping and the scorer compute in float32.
         micro_batch: samples computed at once; the last micro-batch is padded.
         threads: intra-op threads on a CPU.
-        compile: whether ``torch.compile`` is used.
-        tf32: whether matrix products on a GPU may round to TF32.
+        compile: the C++ compiler behind ``torch.compile`` of synthesis; False where that is not used.
+        tf32: whether matrix products and convolutions on a GPU may round to TF32.
         torch: version of PyTorch.
     """
 
@@ -42,7 +42,7 @@ class Numerics:
     dtype: str
     micro_batch: int
     threads: int
-    compile: bool
+    compile: str | bool
     tf32: bool
     torch: str
 
@@ -51,7 +51,9 @@ class Numerics:
         return asdict(self)
 
 
-def numerics_of(device: torch.device | str, dtype: torch.dtype = torch.float32, *, compiled: bool = False) -> Numerics:
+def numerics_of(
+    device: torch.device | str, dtype: torch.dtype = torch.float32, *, compiled: str | bool = False
+) -> Numerics:
     """The record under which this package computes on a device."""
     device = torch.device(device)
     return Numerics(
@@ -101,6 +103,8 @@ def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor) -> Te
     if padding:
         pieces[-1] = torch.cat([pieces[-1], pieces[-1][-1:].expand(padding, *codes.shape[1:])])
     if codes.device.type != "cpu":
+        # one switch for both: by default PyTorch rounds convolutions to TF32, and matrix products not
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32
         results = [function(piece) for piece in pieces]
     else:
         use_one_thread()

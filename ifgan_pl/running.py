@@ -13,12 +13,18 @@ from torch import Tensor, nn
 from ifgan_pl.artefacts import file_digest
 from ifgan_pl.data.store import changed
 from ifgan_pl.errors import UserError
+from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.generators.base import parameter_digest
+from ifgan_pl.generators.compiled import compiler
+from ifgan_pl.numerics import numerics_of
 from ifgan_pl.resources import find, import_attribute
 from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
 from ifgan_pl.tasks.progress import SampleProgress
 
 SCORER = "scorer-faces"
+PRECISIONS = {"32": "float32", "32-true": "float32", "64": "float64", "64-true": "float64"}
+PRECISIONS |= {"bf16-true": "bfloat16", "16-true": "float16"}
+"""Values of ``--trainer.precision`` that synthesis knows, and the dtype in which it then computes."""
 Scorer = Callable[[Tensor], Tensor]
 
 
@@ -74,10 +80,32 @@ def scorer_metrics(scorer: Scorer, name: str) -> dict[str, float]:
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
+def open_generator(
+    name: str, trainer: pl.Trainer, flags: Mapping[str, Any] | None, *, compile: bool
+) -> tuple[Generator, dict[str, Any]]:
+    """The generator in the precision that the user's Trainer flags ask for, and the numerics record of its pictures.
+
+    Raises:
+        UserError: a precision that synthesis has not, or what :func:`load_generator` refuses.
+    """
+    asked = str((flags or {}).get("precision") or "32-true")
+    if asked not in PRECISIONS:
+        raise UserError(f"--trainer.precision {asked}: synthesis knows {', '.join(PRECISIONS)}")
+    dtype: torch.dtype = getattr(torch, PRECISIONS[asked])
+    device = trainer.strategy.root_device
+    if dtype == torch.float16 and device.type == "cpu":
+        raise UserError("--trainer.precision 16-true needs a GPU; on a CPU take bf16-true")
+    generator = load_generator(name, dtype=dtype, compile=compile)
+    return generator, numerics_of(device, dtype, compiled=compile and compiler()).as_dict()
+
+
 def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
-    """A Trainer for ``predict``: no logger, no checkpoints, a progress bar in samples; ``flags`` are the user's."""
+    """A Trainer for ``predict``: no logger, no checkpoints, a progress bar in samples; ``flags`` are the user's.
+
+    The precision is :func:`open_generator`'s: Lightning's would cast the scorer too, and the default dtype of tensors.
+    """
     defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    given = {k: v for k, v in (flags or {}).items() if v is not None}
+    given = {k: v for k, v in (flags or {}).items() if v is not None and k != "precision"}
     show = given.get("enable_progress_bar", True)
     given["enable_progress_bar"] = False
     callbacks = [SampleProgress(progress)] if show else []

@@ -62,15 +62,8 @@ def sample_codes(
     if space == "z":
         return z
     with torch.no_grad():
-        w = generator.truncate(
-            map_micro_batches(generator.mapping, z.to(generator_dtype(generator))), truncation
-        ).float()
+        w = generator.truncate(map_micro_batches(generator.mapping, z), truncation).float()
     return w if space == "w" else w[:, None].expand(-1, generator.num_ws, -1)
-
-
-def generator_dtype(generator: Generator) -> torch.dtype:
-    """The floating type in which a generator computes."""
-    return generator.w_mean.dtype if generator.w_mean is not None else torch.float32
 
 
 def synthesise(
@@ -91,7 +84,6 @@ def synthesise(
     native, pool = native_resolution(generator, resolution)
 
     def picture(piece: Tensor) -> Tensor:
-        piece = piece.to(generator_dtype(generator))
         if space == "z" and generator.w_mean is not None:
             piece = generator.truncate(generator.mapping(piece), truncation)
         image = generator.synthesis(piece, native).float()

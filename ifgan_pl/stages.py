@@ -19,7 +19,6 @@ from ifgan_pl.data.store import ScoreStore, changed
 from ifgan_pl.errors import UserError
 from ifgan_pl.fit import fit_boundary
 from ifgan_pl.generators import edit_space, formats, load_generator, load_mobile
-from ifgan_pl.numerics import numerics_of
 from ifgan_pl.reporting import build_report
 from ifgan_pl.running import (
     SCORER,
@@ -28,6 +27,7 @@ from ifgan_pl.running import (
     fresh,
     is_rank_zero,
     make_trainer,
+    open_generator,
     say,
     scorer_inputs,
     scorer_metrics,
@@ -53,6 +53,8 @@ def score(
     out: str | None = None,
     block_size: int = 1024,
     batch_size: int = 32,
+    pictures: bool = False,
+    compile: bool = False,
     allow_numerics_change: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -73,8 +75,11 @@ def score(
             default runs/default/images.csv.
         block_size: samples a file; an interrupted run loses at most one block a rank.
         batch_size: samples between two updates of the progress bar; changes nothing in the result.
+        pictures: also keep the scored pictures, as pictures/<index>.jpg in the store.
+        compile: torch.compile of synthesis: half a minute the first time, then faster pictures (needs a C++ compiler).
         allow_numerics_change: continue a store begun on another device or precision.
-        trainer: flags of the Lightning Trainer.
+        trainer: flags of the Lightning Trainer; ``precision`` (32-true, bf16-true, on a GPU 16-true) is that of
+            synthesis, the scorer stays in float32.
 
     Returns:
         the folder, or the CSV.
@@ -86,7 +91,8 @@ def score(
         done, broken = score_pictures(judge, images, table, trainer=trainer_, batch_size=batch_size)
         say(f"score: {done} pictures in {table}" + (f", {broken} broken left out" if broken else ""))
         return table
-    out, faces = out or f"{RUN}/scores", load_generator(generator)
+    out = out or f"{RUN}/scores"
+    faces, numerics = open_generator(generator, trainer_, trainer, compile=compile)
     space = space or edit_space(faces)
     check_space(faces, space)
     check_truncation(faces, truncation)
@@ -104,8 +110,7 @@ def score(
         "resolution": resolution,
         **scorer_inputs(judge, scorer),
     }
-    numerics = numerics_of(trainer_.strategy.root_device).as_dict()
-    store = ScoreStore(out, num=num, inputs=inputs, numerics=numerics, block_size=block_size)
+    store = ScoreStore(out, num=num, inputs=inputs, numerics=numerics, block_size=block_size, pictures=pictures)
     if is_rank_zero():
         for note in store.begin(allow_numerics_change=allow_numerics_change):
             say(note)

@@ -1,11 +1,7 @@
-"""What a user types: the command line in-process, and two ranks through torchrun."""
+"""What a user types: the command line, in-process."""
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +14,8 @@ from ifgan_pl.generators import formats, load_generator
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.pictures import read_provenance
 from ifgan_pl.sampling import sample_codes
-
-ROOT = Path(__file__).parents[1]
-SCORE = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--block_size", "16", "--batch_size", "8"]
-CPU = ["--trainer.accelerator", "cpu"]
+from tests.processes import CPU
+from tests.test_interruption import SCORE
 
 
 def failure(run: object, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -180,35 +174,13 @@ def test_no_network_and_a_corrupt_cache_are_one_line(
     assert "delete it" in failure(cli.train, capsys, *arguments)
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-
-def torchrun(out: Path, port: int, num: int = 100) -> list[str]:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-    return [*launch, "--", str(ROOT / "train.py"), *SCORE, "--num", str(num), "--out", str(out), *CPU]
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to torchrun and to its ranks, which are sessions of their own."""
-    ranks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(ranks) == 2
-    for pid in (process.pid, *map(int, ranks)):
-        os.kill(pid, signal.SIGKILL)
-    process.wait()
-
-
-def test_a_killed_run_on_two_ranks_continues_to_the_same_bytes(tmp_path: Path) -> None:
-    command = torchrun(tmp_path / "two", 29713, num=480)
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 120
-    while len(list((tmp_path / "two").glob("block-*"))) < 2 and time.time() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    assert process.poll() is None, "the run ended before it could be killed"
-    kill(process)
-    assert list((tmp_path / "two").glob("block-*")), "the run was killed before it had written a block"
-    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr[-2000:]
-    cli.train([*SCORE, "--num", "480", "--out", str(tmp_path / "one"), *CPU])
-    two, one = (ScoreStore.open(tmp_path / name).load() for name in ("two", "one"))
-    assert all(torch.equal(a, b) for a, b in zip(two, one, strict=True))
+def test_pictures_are_kept_on_request_also_later(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    arguments = [*SCORE, "--num", "20", "--out", str(out), *CPU]
+    cli.train(arguments)
+    blocks = {path.name: path.read_bytes() for path in out.glob("block-*")}
+    assert not (out / "pictures").exists()
+    cli.train([*arguments, "--pictures", "true"])
+    assert {path.name: path.read_bytes() for path in out.glob("block-*")} == blocks
+    assert sorted(path.name for path in (out / "pictures").iterdir()) == [f"{i:09d}.jpg" for i in range(20)]
+    assert read_provenance(out / "pictures/000000007.jpg") == {"index": 7, "seed": 0}

@@ -11,7 +11,7 @@ from ifgan_pl.artefacts import write_json
 from ifgan_pl.generators import load_generator
 from ifgan_pl.sampling import sample_codes, synthesise
 from ifgan_pl.tasks.scorer import save_scorer
-from tests.test_cli import CPU
+from tests.processes import CPU
 from tests.test_scorer import make_model, make_trainer
 
 

@@ -1,7 +1,6 @@
 """Picture files scored by the shipped scorer and by any callable, on one rank and on two."""
 
 import csv
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from PIL import Image
 from ifgan_pl import cli
 from ifgan_pl.running import find_scorer
 from ifgan_pl.scorer import load_scorer
-from tests.test_cli import CPU, ROOT, environment, failure
+from tests.processes import CPU, ROOT, run, torchrun
+from tests.test_cli import failure
 
 SCORERS = """
 import torch
@@ -136,10 +136,7 @@ def test_mistakes_are_one_line(
 def test_two_ranks_write_the_bytes_of_one(folder: Path) -> None:
     flags = ["score", "--images", "photos", "--out"]
     cli.train([*flags, "one.csv", *CPU])
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29721", "--"]
-    command = [*launch, str(ROOT / "train.py"), *flags, "two.csv", *CPU]
-    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert result.stdout.count("7 pictures in two.csv, 2 broken left out") == 1
-    assert result.stderr.count("left out 2 broken pictures") == 1
+    printed = run(torchrun(29721, str(ROOT / "train.py"), *flags, "two.csv", *CPU))
+    assert printed.count("7 pictures in two.csv, 2 broken left out") == 1
+    assert printed.count("left out 2 broken pictures") == 1
     assert (folder / "two.csv").read_bytes() == (folder / "one.csv").read_bytes()

@@ -3,8 +3,6 @@
 import csv
 import json
 import math
-import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.error import URLError
@@ -20,7 +18,7 @@ from ifgan_pl import cli
 from ifgan_pl.errors import UserError
 from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
 from ifgan_pl.tasks.scorer import fit_scorer, save_scorer
-from tests.test_cli import CPU, ROOT, environment, kill
+from tests.processes import CPU, ROOT, kill, run, start, torchrun
 from tests.test_data_celeba import write_celeba
 from tests.test_scorer import KINDS, make_data, make_model, make_trainer, write_data
 
@@ -44,17 +42,6 @@ class Trace(pl.Callback):
         assert isinstance(module, FacialAttributeScorer)
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
         self.heads.append(module.head.weight.detach().clone())
-
-
-def torchrun(port: int, *arguments: str) -> list[str]:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-    return [*launch, "--", *arguments]
-
-
-def run(command: list[str]) -> str:
-    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout + result.stderr
 
 
 # ------------------------------------------------------------------------ flags
@@ -216,7 +203,7 @@ def test_a_run_on_two_ranks_killed_and_resumed_ends_with_the_same_bits(tmp_path:
     command = torchrun(29731, str(ROOT / "train.py"), *toy(tmp_path, epochs=12))
     run([*command, "--out", str(tmp_path / "whole" / "s.ckpt")])
     part = [*command, "--out", str(tmp_path / "part" / "s.ckpt")]
-    process = subprocess.Popen(part, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(part)
     last = tmp_path / "part" / "checkpoints" / "last.ckpt"
     deadline = time.time() + 120
     while not last.exists() and time.time() < deadline and process.poll() is None:

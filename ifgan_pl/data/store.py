@@ -28,6 +28,7 @@ class ScoreStore:
         inputs: what the scores are a function of: fingerprints of generator and scorer, seed, truncation, space, ….
         numerics: the record that decides their bits (DESIGN §4).
         block_size: indices a file.
+        pictures: whether the scored pictures are kept beside the blocks.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ScoreStore:
         inputs: Mapping[str, Any],
         numerics: Mapping[str, Any],
         block_size: int = BLOCK_SIZE,
+        pictures: bool = False,
     ) -> None:
         if num < 1 or block_size < 1:
             raise UserError(f"num and block_size must be at least 1, got {num} and {block_size}")
@@ -46,6 +48,7 @@ class ScoreStore:
         self.inputs = dict(inputs)
         self.numerics = dict(numerics)
         self.block_size = block_size
+        self.pictures = pictures
 
     @classmethod
     def open(cls, root: str | Path) -> "ScoreStore":
@@ -107,6 +110,10 @@ class ScoreStore:
         """The file of a block."""
         return self.root / f"block-{block.start:09d}.safetensors"
 
+    def picture(self, index: int) -> Path:
+        """The file of a kept picture."""
+        return self.root / "pictures" / f"{index:09d}.jpg"
+
     def write(self, block: range, latents: Tensor, scores: Tensor) -> None:
         """Write a block: latents (n, …) and scores (n, m), n = len(block)."""
         tensors = {"latents": latents, "scores": scores}
@@ -133,7 +140,7 @@ class ScoreStore:
         """Blocks still to compute, and why those that are there but not sound must be redone."""
         todo, notes = [], []
         for block in self.blocks():
-            if not self.path(block).exists():
+            if not self.path(block).exists() or (self.pictures and not all(self.picture(i).exists() for i in block)):
                 todo.append(block)
                 continue
             try:

@@ -56,7 +56,8 @@ class Generator(Protocol):
         """Pictures of truncated codes.
 
         Args:
-            w: (N, w_dim), or W+ (N, num_ws, w_dim); for a family without W, z (N, z_dim).
+            w: (N, w_dim), or W+ (N, num_ws, w_dim); for a family without W, z (N, z_dim). float32, whatever dtype
+                the family computes in.
             resolution: side of a cheaper native picture (one of ``resolutions``); ``None``: ``img_resolution``.
 
         Returns:

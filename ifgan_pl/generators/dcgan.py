@@ -54,7 +54,7 @@ class DCGAN(nn.Module):
         if resolution not in (None, 64):
             raise ValueError(f"digiface-dcgan gives 64 pixels natively, got resolution={resolution}")
         check_codes(w, dim=100, num_ws=1, name=self.name)
-        x = w[:, :, None, None]
+        x = w[:, :, None, None].to(next(self.parameters()).dtype)
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))
         return torch.tanh(self.layers[-1](x))

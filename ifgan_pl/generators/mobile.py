@@ -6,6 +6,8 @@ Activations are kept channels-last, (N, H, W, C). Three identities make plain Py
 - sub-bands are stored as four contiguous groups (low, vertical, horizontal, diagonal), so that the inverse Haar
   transform is four sums of contiguous vectors; the channels are reordered once, when the weights are converted;
 - noise and bias start the accumulator of the matrix product rather than being added after it.
+
+Under ``torch.compile`` what surrounds a matrix product is written as plain sums instead, which inductor fuses.
 """
 
 import logging
@@ -90,6 +92,7 @@ class MobileStyleGAN(nn.Module):
             log.warning("ffhq-mobile has 16 styles: the last two rows of an 18-row W+ code are not used")
             w = w[:, :NUM_WS]
         check_codes(w, dim=512, num_ws=NUM_WS, name=self.name)
+        w = w.to(self.const.dtype)
         ws = w if w.ndim == 3 else w[:, None].expand(-1, NUM_WS, -1)
         if resolution == 128 and self.preview is not None:
             x = self.hidden(ws, PREVIEW_BLOCK)
@@ -106,6 +109,9 @@ class MobileStyleGAN(nn.Module):
     def load(self, weights: Mapping[str, Tensor]) -> "MobileStyleGAN":
         """Take converted weights (:func:`convert`) and, where there is one, the preview head; freeze; fingerprint."""
         self.load_state_dict(dict(weights), strict=True)
+        for module in self.modules():
+            if isinstance(module, SeparableConv):
+                module.taps.copy_(module.depthwise.detach().reshape(-1, 9).T)
         self.requires_grad_(False).eval()
         self.fingerprint = parameter_digest(self)
         return self
@@ -140,8 +146,11 @@ class ModulatedPointwise(nn.Module):
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
         n, height, width, channels = x.shape
         weight = (self.weight * self.style(w)[:, None]).mT  # (N, C_in, C_out)
-        start = self.bias.expand(n, height * width, -1) if noise is None else noise.expand(n, -1, -1) + self.bias
         x = x.reshape(n, height * width, channels)
+        if torch.compiler.is_compiling():  # fused with what follows
+            x = torch.bmm(x, weight) + (self.bias if noise is None else noise + self.bias)
+            return x.view(n, height, width, -1)
+        start = self.bias.expand(n, height * width, -1) if noise is None else noise.expand(n, -1, -1) + self.bias
         x = torch.baddbmm(start, x, weight) if noise is None else start.baddbmm_(x, weight)
         return x.view(n, height, width, -1)
 
@@ -150,14 +159,18 @@ class SeparableConv(nn.Module):
     """Depthwise 3 × 3, then modulated 1 × 1 with noise (none for resolution 0), bias and leaky ReLU."""
 
     noise: Tensor | None
+    taps: Tensor
 
     def __init__(self, inputs: int, outputs: int, resolution: int) -> None:
         super().__init__()
         self.depthwise = nn.Parameter(torch.zeros(inputs, 1, 3, 3))
         self.pointwise = ModulatedPointwise(inputs, outputs)
         self.register_buffer("noise", torch.zeros(resolution * resolution, 1) if resolution else None)
+        self.register_buffer("taps", torch.zeros(9, inputs), persistent=False)  # the depthwise kernel, contiguous
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():  # inductor would copy the picture to channels-first for the library's kernel
+            return F.leaky_relu(self.pointwise(shifted_sum(x, self.taps), w, self.noise), SLOPE)
         x = F.conv2d(x.permute(0, 3, 1, 2), self.depthwise, padding=1, groups=x.shape[3]).permute(0, 2, 3, 1)
         return F.leaky_relu_(self.pointwise(x, w, self.noise), SLOPE)
 
@@ -201,6 +214,16 @@ class PreviewHead(nn.Module):
         for conv in self.convs:
             x = x + conv(x, w)
         return inverse_haar(self.out(x, w)).permute(0, 3, 1, 2)
+
+
+def shifted_sum(x: Tensor, taps: Tensor) -> Tensor:
+    """Depthwise 3 × 3 convolution as a sum of nine shifted pictures: (N, H, W, C), taps (9, C) -> (N, H, W, C)."""
+    _, height, width, _ = x.shape
+    padded = F.pad(x, (0, 0, 1, 1, 1, 1))
+    shifts = ((i, j) for i in range(3) for j in range(3))
+    pieces = [padded[:, i : i + height, j : j + width] * tap for (i, j), tap in zip(shifts, taps, strict=True)]
+    total: Tensor = sum(pieces[1:], pieces[0])
+    return total
 
 
 def inverse_haar(x: Tensor) -> Tensor:

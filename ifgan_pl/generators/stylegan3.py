@@ -288,11 +288,11 @@ class StyleGAN3(nn.Module):
         check_codes(w, dim=self.w_dim, num_ws=self.num_ws, name=self.name)
         if resolution not in (None, self.img_resolution):
             raise ValueError(f"{self.name}: resolution must be one of {self.resolutions}, got {resolution}")
-        codes = styles(w.to(self.w_mean.dtype), self.num_ws)
+        codes = styles(w.to(self.input.weight.dtype), self.num_ws)
         x = self.input(codes[0])
         for layer, rate, code in zip(self.layers, self.rates, codes[1:], strict=True):
             x = layer(x.to(self._dtype(rate)), code)
-        image: Tensor = (x * self.output_scale).to(self.w_mean.dtype)
+        image: Tensor = (x * self.output_scale).to(self.input.weight.dtype)
         return image
 
     def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
@@ -302,6 +302,6 @@ class StyleGAN3(nn.Module):
     def _dtype(self, rate: int) -> torch.dtype:
         """The dtype in which a layer of this sampling rate runs."""
         half = rate * 2**self.half_resolutions > self.img_resolution
-        if self.w_mean.dtype == torch.float32 and self.w_mean.device.type != "cpu" and half:
+        if self.input.weight.dtype == torch.float32 and self.input.weight.device.type != "cpu" and half:
             return self.half_dtype
-        return self.w_mean.dtype
+        return self.input.weight.dtype

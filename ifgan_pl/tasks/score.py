@@ -1,6 +1,7 @@
 """Sample, synthesise, score and store, through ``Trainer.predict``; blocks are shared out over the ranks."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytorch_lightning as pl
 import torch
@@ -10,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 from ifgan_pl.data.store import ScoreStore
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators.base import Generator
-from ifgan_pl.numerics import map_micro_batches
+from ifgan_pl.numerics import map_micro_batches, workers
+from ifgan_pl.pictures import save_picture, to_uint8
 from ifgan_pl.sampling import sample_codes, synthesise
 
 Span = tuple[int, int, int]
@@ -90,9 +92,13 @@ class ScoreTask(pl.LightningModule):
             space=inputs["space"],
             truncation=inputs["truncation"],
         )
-        scores = score_codes(
-            self.generator, self.scorer, codes, **{k: inputs[k] for k in ("space", "truncation", "resolution")}
-        )
+        options = {k: inputs[k] for k in ("space", "truncation", "resolution")}
+        if self.store.pictures:
+            pictures = synthesise(self.generator, codes, **options)
+            scores = map_micro_batches(self.scorer, pictures).float()
+            self.keep(range(start, stop), pictures)
+        else:
+            scores = score_codes(self.generator, self.scorer, codes, **options)
         if not torch.isfinite(scores).all():
             raise UserError(f"the scorer gave scores that are not finite among samples {start} to {stop - 1}")
         self._rows.append((codes.cpu(), scores.cpu()))
@@ -102,6 +108,17 @@ class ScoreTask(pl.LightningModule):
             self.store.write(block, latents, scores)
             self._rows.clear()
         return stop - start
+
+    def keep(self, indices: range, pictures: Tensor) -> None:
+        """Write scored pictures (n, 3, H, W), each before the block that says it is done."""
+        seed = self.store.inputs["seed"]
+        with ThreadPoolExecutor(workers()) as pool:
+            jobs = [
+                pool.submit(save_picture, self.store.picture(i), pixels, {"index": i, "seed": seed})
+                for i, pixels in zip(indices, to_uint8(pictures), strict=True)
+            ]
+            for job in jobs:
+                job.result()
 
 
 def score_codes(

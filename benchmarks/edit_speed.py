@@ -1,0 +1,99 @@
+"""How soon an edit shows, and whether writing pictures holds synthesis up.
+
+    python benchmarks/edit_speed.py [--rounds 3] [--faces 12]
+
+The first figure is a whole process, ``edit.py --seeds 0 --attribute smile``. Then the same job three ways, turn about
+in one process: pictures with their files (the edit stage, PNG 1024²), their synthesis alone, their encoding alone.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from timing import ROOT, alternate, spawn
+
+from ifgan_pl import editing
+from ifgan_pl.boundary import LinearBoundary
+from ifgan_pl.editor import Editor
+from ifgan_pl.generators import load_generator
+from ifgan_pl.numerics import workers
+from ifgan_pl.pictures import save_picture, to_uint8
+from ifgan_pl.resources import resource
+
+QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
+
+
+def first_strip(rounds: int, folder: Path) -> None:
+    """Seconds from the command to its strip."""
+
+    def run() -> None:
+        out = folder / "first"
+        shutil.rmtree(out, ignore_errors=True)
+        process = spawn(str(ROOT / "edit.py"), "--seeds", "0", "--attribute", "smile", "--out", str(out))
+        if process.wait() or not (out / "strip.png").exists():
+            raise RuntimeError("edit.py failed")
+
+    seconds = statistics.median(alternate({"edit.py": run}, rounds)["edit.py"])
+    print(f"edit.py --seeds 0 --attribute smile: {seconds:.1f} s (12 asked)")
+
+
+def overlap(rounds: int, faces: int, folder: Path) -> None:
+    """Pictures a second with files, of synthesis alone and of encoding alone."""
+    editor = Editor(
+        load_generator("ffhq-mobile"), LinearBoundary.load(resource("checkpoints/ffhq-mobile-w.safetensors"))
+    )
+    pictures = 2 * faces  # the original and the edited one
+    codes = editor.codes(range(faces))
+    with torch.inference_mode():
+        pixels = to_uint8(editor.pictures(codes))
+    find = editing.open_generator
+    numerics = find("ffhq-mobile", editing.make_trainer(QUIET, ""), QUIET, compile=False)[1]
+    editing.open_generator = lambda *_, **__: (editor.generator, numerics)  # type: ignore[assignment]
+
+    def with_files() -> None:
+        out = folder / "edits"
+        shutil.rmtree(out, ignore_errors=True)
+        editing.edit(edits=["smile=+2"], seeds=f"0-{faces - 1}", formats=["png"], out=str(out), trainer=QUIET)
+
+    def synthesis() -> None:
+        with torch.inference_mode():
+            for start in range(0, faces, 4):  # the stage's batch size
+                some = codes[start : start + 4]
+                for each in (some, editor.shifted(some, {"smile": 2.0})):
+                    to_uint8(editor.pictures(each))
+
+    def encoding() -> None:
+        with ThreadPoolExecutor(workers()) as pool:
+            jobs = [
+                pool.submit(save_picture, folder / "encoded" / f"{i}.png", pixels[i % faces], {})
+                for i in range(pictures)
+            ]
+            for job in jobs:
+                job.result()
+
+    calls = {"with files": with_files, "synthesis alone": synthesis, "encoding alone": encoding}
+    times = alternate(calls, rounds)
+    editing.open_generator = find
+    for name, values in times.items():
+        print(f"{name}: {pictures / statistics.median(values):.2f} pictures/s")
+    slower = [max(pair) for pair in zip(times["synthesis alone"], times["encoding alone"], strict=True)]
+    share = statistics.median(s / t for s, t in zip(slower, times["with files"], strict=True))
+    print(f"with files / smaller of the two: {share:.2f} (.90 asked)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--faces", type=int, default=12)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        first_strip(options.rounds, Path(folder))
+        overlap(options.rounds, options.faces, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""What scoring through the preview costs, and what it costs beside the generator and the scorer.
+
+    python benchmarks/scoring_speed.py [--rounds 5] [--skip-memory]
+
+All figures are medians over turns taken about:
+- the package's scoring through the preview against eager full synthesis as one would write it by hand (the generator's
+  ``synthesis`` with PyTorch's own threads and allocator, averaged down to 128², scored), in a process of its own;
+- against the layers up to 64² alone;
+- ``train.py score`` (Trainer, samples, store) against the bare generator and scorer on the same cores;
+- two single-thread processes against one;
+- resident memory of a run of 20,000 samples against one of 1,000 (digiface-dcgan).
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from timing import ROOT, Worker, alternate, ratio, serve, spawn
+
+from ifgan_pl import stages
+from ifgan_pl.generators import load_generator
+from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN
+from ifgan_pl.numerics import map_micro_batches, use_one_thread
+from ifgan_pl.resources import resource
+from ifgan_pl.sampling import sample_codes
+from ifgan_pl.scorer import load_scorer
+from ifgan_pl.tasks.score import score_codes
+
+FACES = 16
+NAIVE_FACES = 2
+QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
+
+
+def child(kind: str) -> None:
+    """The work of a process of its own."""
+    generator, scorer = load_generator("ffhq-mobile"), load_scorer(resource("checkpoints/scorer-faces.ckpt"))
+    assert isinstance(generator, MobileStyleGAN)
+    codes = sample_codes(generator, range(FACES))  # applies the package's thread count and allocator
+
+    def layers() -> None:
+        ws = codes[:, None].expand(-1, generator.num_ws, -1)
+        map_micro_batches(lambda piece: generator.hidden(piece, PREVIEW_BLOCK), ws)
+
+    work = {"preview": lambda: score_codes(generator, scorer, codes, space="w", resolution=128), "layers": layers}
+    with torch.inference_mode():
+        serve(work[kind])
+
+
+def naive() -> None:
+    """Full synthesis by hand: nothing of this package but the network and the scorer."""
+    generator, scorer = load_generator("ffhq-mobile"), load_scorer(resource("checkpoints/scorer-faces.ckpt"))
+    torch.set_num_threads(os.cpu_count() or 1)
+    z = torch.randn(NAIVE_FACES, 512, generator=torch.Generator().manual_seed(0))
+
+    def work() -> None:
+        for row in z[:, None]:
+            scorer(F.avg_pool2d(generator.synthesis(generator.truncate(generator.mapping(row), 0.7)), 8))
+
+    with torch.inference_mode():
+        serve(work)
+
+
+def against_full_and_layers(rounds: int) -> None:
+    """Ratios of the preview's time."""
+    workers = {kind: Worker(__file__, "--child", kind) for kind in ("preview", "layers", "naive")}
+    times = alternate(workers, rounds)
+    for worker in workers.values():
+        worker.close()
+    each = {kind: statistics.median(t) / (NAIVE_FACES if kind == "naive" else FACES) for kind, t in times.items()}
+    print("a face: " + ", ".join(f"{kind} {seconds * 1e3:.1f} ms" for kind, seconds in each.items()))
+    print(f"plain full synthesis / preview: {ratio(times, 'naive', 'preview') * FACES / NAIVE_FACES:.1f} (18 asked)")
+    print(f"preview / layers up to 64²: {ratio(times, 'preview', 'layers'):.3f} (1.25 asked)")
+
+
+def overhead(rounds: int, faces: int = 256) -> None:
+    """Time of the whole stage against the bare loops over the same samples; loading is in neither."""
+    generator, scorer = load_generator("ffhq-mobile"), load_scorer(resource("checkpoints/scorer-faces.ckpt"))
+    load, find = stages.open_generator, stages.find_scorer
+    numerics = load("ffhq-mobile", stages.make_trainer(QUIET, ""), QUIET, compile=False)[1]
+    stages.open_generator = lambda *_, **__: (generator, numerics)  # type: ignore[assignment]
+    stages.find_scorer = lambda _: scorer  # type: ignore[assignment]
+    count = 0
+
+    def stage() -> None:
+        nonlocal count
+        count += 1
+        stages.score(num=faces, seed=count, out=f"{folder}/{count}", trainer=QUIET)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            codes = sample_codes(generator, range(faces), seed=count)
+            score_codes(generator, scorer, codes, space="w", resolution=128)
+
+    with tempfile.TemporaryDirectory() as folder:
+        times = alternate({"stage": stage, "bare": bare}, rounds)
+    stages.open_generator, stages.find_scorer = load, find
+    print(f"{faces} faces: outside generator and scorer {1 - 1 / ratio(times, 'stage', 'bare'):.1%} (5 % asked)")
+
+
+def two_processes(rounds: int) -> None:
+    """Rate of two processes of one core each, in rates of one."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    workers = [Worker(__file__, "--child", "preview", cores={core}) for core in cores]
+
+    def both() -> None:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.finish()
+
+    times = alternate({"one": workers[0], "both": both}, rounds)
+    for worker in workers:
+        worker.close()
+    print(f"two single-thread processes score {2 / ratio(times, 'both', 'one'):.2f} times as fast as one (1.8 asked)")
+
+
+def memory(num: int, folder: str) -> int:
+    """Largest resident size of a run, bytes."""
+    arguments = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--num", str(num)]
+    arguments += ["--out", f"{folder}/{num}", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+    process = spawn(str(ROOT / "train.py"), *arguments)
+    status, size = Path(f"/proc/{process.pid}/status"), 0
+    while process.poll() is None:
+        text = status.read_text(encoding="ascii")
+        if "VmHWM:" in text:  # a process that has ended has none
+            size = int(text.partition("VmHWM:")[2].split()[0]) * 1024
+        time.sleep(0.05)
+    if process.returncode:
+        raise RuntimeError(f"train.py score ended with status {process.returncode}")
+    return size
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--skip-memory", action="store_true", help="leave out the two runs of digiface-dcgan")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        naive() if options.child == "naive" else child(options.child)
+        return
+    print(f"PyTorch {torch.__version__}, {len(os.sched_getaffinity(0))} cores")
+    against_full_and_layers(options.rounds)
+    two_processes(options.rounds)
+    use_one_thread()
+    overhead(options.rounds)
+    if not options.skip_memory:
+        with tempfile.TemporaryDirectory() as folder:
+            small, large = memory(1000, folder), memory(20000, folder)
+        print(f"resident memory: {small / 2**20:.0f} MiB at 1,000, {large / 2**20:.0f} at 20,000 (50 MiB more allowed)")
+
+
+if __name__ == "__main__":
+    main()

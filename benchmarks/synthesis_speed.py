@@ -1,0 +1,168 @@
+"""Full synthesis of ffhq-mobile: eager, compiled, bf16 and OpenVINO in f32; on a GPU also batch sizes and the preview.
+
+    python benchmarks/synthesis_speed.py [--rounds 9] [--pictures 8] [--device cpu]
+
+On a CPU all calls take turns in one process: one picture (latency), and many on all cores (throughput). Errors are
+against eager float32, of pictures clipped to [-1, 1] and of the shipped scorer's scores in standard deviations.
+On a GPU each line also gives the share of the card's memory bandwidth and arithmetic: bytes are those of reading and
+writing every layer's input and output once, operations are counted by PyTorch; both are set against what a copy and a
+matrix product reach on that card.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from timing import alternate, ratio
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ifgan_pl.generators import EMBEDDED, Generator, load_generator
+from ifgan_pl.generators.weights import download
+from ifgan_pl.numerics import map_micro_batches, numerics_of, use_one_thread
+from ifgan_pl.resources import resource
+from ifgan_pl.sampling import sample_codes, synthesise
+from ifgan_pl.scorer import load_scorer
+
+KINDS = {
+    "eager float32": {},
+    "compiled float32": {"compile": True},
+    "eager bfloat16": {"dtype": torch.bfloat16},
+    "compiled bfloat16": {"dtype": torch.bfloat16, "compile": True},
+}
+
+
+def openvino_synthesis() -> Callable[[Tensor], None]:
+    """The published graph in f32 on all cores, a picture at a time."""
+    import openvino
+
+    files = download(EMBEDDED["ffhq-mobile"])
+    core = openvino.Core()
+    weights = openvino.Tensor(np.frombuffer(files["Synthesis.bin"], np.uint8).copy())
+    model = core.read_model(files["Synthesis.xml"], weights)
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda codes: [compiled([row[None]]) for row in codes.numpy()] and None
+
+
+def on_cpu(rounds: int, count: int) -> None:
+    """Latency, throughput and errors."""
+    generators = {kind: load_generator("ffhq-mobile", **options) for kind, options in KINDS.items()}  # type: ignore[arg-type]
+    codes = sample_codes(generators["eager float32"], range(count))
+    use_one_thread()
+    for kind, generator in generators.items():
+        for resolution in generator.resolutions:
+            start = time.perf_counter()
+            synthesise(generator, codes[:1], space="w", resolution=resolution)
+            print(f"first picture {resolution}², {kind}: {time.perf_counter() - start:.1f} s")
+    openvino = openvino_synthesis()
+
+    def turns(some: Tensor) -> dict[str, list[float]]:
+        calls: dict[str, Callable[[], object]] = {
+            kind: lambda g=g: synthesise(g, some, space="w")  # type: ignore[misc]
+            for kind, g in generators.items()
+        }
+        return alternate({**calls, "OpenVINO float32": lambda: openvino(some)}, rounds)
+
+    for name, some in (("one picture", codes[:1]), (f"{count} pictures, all cores", codes)):
+        times = turns(some)
+        for kind, values in times.items():
+            each = statistics.median(values) / len(some)
+            print(f"{name}, {kind}: {each:.3f} s a picture, {ratio(times, kind, 'OpenVINO float32'):.2f} of OpenVINO")
+    errors(generators)
+
+
+def errors(generators: dict[str, Generator], count: int = 24) -> None:
+    """How far each kind is from eager float32: pictures, and scores in units of their sd over the same faces."""
+    scorer = load_scorer(resource("checkpoints/scorer-faces.ckpt"))
+    codes = sample_codes(generators["eager float32"], range(count))
+    for resolution in (128, 1024):
+        pictures, scores = {}, {}
+        for kind, generator in generators.items():
+            pictures[kind] = synthesise(generator, codes, space="w", resolution=resolution).clamp(-1, 1)
+            scores[kind] = map_micro_batches(scorer, pictures[kind])
+        sd = scores["eager float32"].std(dim=0)
+        for kind in list(generators)[1:]:
+            difference = (pictures[kind] - pictures["eager float32"]).abs()
+            moved = ((scores[kind] - scores["eager float32"]) / sd).abs()
+            print(
+                f"{resolution}², {kind} against eager float32: pictures {difference.max():.2g} at most, "
+                f"{difference.mean():.2g} on average; scores {moved.max():.2g} sd, {moved.mean():.2g} on average"
+            )
+
+
+def traffic(generator: nn.Module, call: Callable[[], object]) -> int:
+    """Bytes that the leaf modules of a call read and write."""
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        nonlocal total
+        tensors = [t for t in (*inputs, output, *module.parameters(recurse=False)) if isinstance(t, Tensor)]
+        total += sum(t.nbytes for t in tensors)
+
+    hooks = [m.register_forward_hook(count) for m in generator.modules() if any(True for _ in m.parameters(False))]
+    call()
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def timed_on_gpu(call: Callable[[], object], rounds: int) -> float:
+    """Median seconds between two events on the card."""
+    for _ in range(3):
+        call()
+    times = []
+    for _ in range(rounds):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        call()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(begin.elapsed_time(end) / 1e3)
+    return statistics.median(times)
+
+
+def on_gpu(rounds: int) -> None:
+    """Pictures a second by precision, batch size and path, and the share of the card that this is."""
+    large = torch.empty(2**28, device="cuda")
+    bandwidth = 2 * large.nbytes / timed_on_gpu(large.clone, rounds)
+    print(f"{torch.cuda.get_device_name()}: a copy moves {bandwidth / 1e9:.0f} GB/s")
+    for kind, options in {**KINDS, "eager float16": {"dtype": torch.float16}}.items():
+        dtype = options.get("dtype", torch.float32)
+        square = torch.randn(8192, 8192, device="cuda", dtype=dtype)  # type: ignore[arg-type]
+        peak = 2 * 8192**3 / timed_on_gpu(lambda s=square: s @ s, rounds)  # type: ignore[misc]
+        plain = load_generator("ffhq-mobile", device="cuda", dtype=dtype)  # type: ignore[arg-type]
+        generator = load_generator("ffhq-mobile", device="cuda", **options)  # type: ignore[arg-type]
+        for resolution in generator.resolutions:
+            for batch in (1, 4, 16, 64):
+                codes = sample_codes(generator, range(batch))
+                seconds = timed_on_gpu(partial(generator.synthesis, codes, resolution), rounds)
+                with FlopCounterMode(display=False) as counter:
+                    plain.synthesis(codes, resolution)
+                moved = traffic(plain, partial(plain.synthesis, codes, resolution))  # type: ignore[arg-type]
+                print(
+                    f"{resolution}², {kind}, batch {batch}: {batch / seconds:.1f} pictures/s, "
+                    f"{moved / seconds / bandwidth:.0%} of bandwidth, "
+                    f"{counter.get_total_flops() / seconds / peak:.0%} of arithmetic"
+                )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
+    options = parser.parse_args()
+    print(f"PyTorch {torch.__version__}, {numerics_of(options.device).device}")
+    with torch.inference_mode():
+        if options.device == "cuda":
+            on_gpu(options.rounds)
+        else:
+            on_cpu(options.rounds, options.pictures)
+
+
+if __name__ == "__main__":
+    main()
