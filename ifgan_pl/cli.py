@@ -40,6 +40,16 @@ Needs no training: boundaries of five attributes ship for ffhq-mobile.
 """
 
 
+FORMATS_HELP = """any of: png, jpg (a picture of every face and step); gif, webp, mp4 (an animation of every face,
+through its steps and back; more --steps make it smoother; mp4 needs PyAV: pip install 'ifgan_pl[video]'); strip
+(labelled sheets, a row a face); grid (labelled sheets, one for each step); html (a gallery, index.html)"""
+FLAGS = {
+    "allow_numerics_change": "continue a store begun on another device or precision",
+    "resume": "continue an interrupted run from checkpoints/last.ckpt beside --out",
+}
+"""Options of stages that are given without a value."""
+
+
 class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
     """Descriptions as they are written; the usage line only names the program."""
 
@@ -70,8 +80,11 @@ def stage_parser(stage: Callable[..., Any]) -> Parser:
     summary = (stage.__doc__ or "").split("\n\n")[0]
     parser = Parser(description=" ".join(summary.split()))
     parser.add_argument("--config", action="config", help="YAML of options; later ones win. Shipped: see configs/.")
-    parser.add_function_arguments(stage, skip={"trainer"}, as_positional=stage is stages.convert)
-    if "trainer" in inspect.signature(stage).parameters:
+    parameters = inspect.signature(stage).parameters
+    parser.add_function_arguments(stage, skip={"trainer", *FLAGS}, as_positional=stage is stages.convert)
+    for flag in FLAGS.keys() & parameters.keys():
+        parser.add_argument(f"--{flag.replace('_', '-')}", action="store_true", help=FLAGS[flag])
+    if "trainer" in parameters:
         parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
     return parser
 
@@ -126,7 +139,7 @@ def edit_parser() -> Parser:
     faces.add_argument("--truncation", type=float, default=0.7, help="psi, 0 to 1")
     output = parser.add_argument_group("what to write")
     output.add_argument("--out", default="results", help="folder; must be empty")
-    output.add_argument("--format", nargs="+", default=["png", "strip"], help="png jpg webp strip")
+    output.add_argument("--format", nargs="+", default=["png", "strip"], metavar="FORMAT", help=FORMATS_HELP)
     output.add_argument("--resolution", type=int, default=None, help="native if the family has it, else averaged down")
     output.add_argument("--scorer", default=None, help="adds scores before and after to edits.csv, e.g. scorer-faces")
     output.add_argument("--resume", action="store_true", help="continue an interrupted run in --out")
