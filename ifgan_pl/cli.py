@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import os
 import sys
 import warnings
 from argparse import RawDescriptionHelpFormatter
@@ -15,7 +14,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from ifgan_pl import __version__, editing, stages
 from ifgan_pl.errors import UserError
 from ifgan_pl.resources import find
-from ifgan_pl.running import is_rank_zero
+from ifgan_pl.running import is_rank_zero, launched
 from ifgan_pl.tasks.scorer import train_scorer
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
@@ -172,8 +171,10 @@ def edit(arguments: Sequence[str] | None = None) -> None:
 def keywords(options: Namespace) -> dict[str, Any]:
     """Parsed options as keywords of a stage; the Trainer's flags as one dictionary."""
     values = {k: v for k, v in options.as_dict().items() if k not in ("config", "__path__")}
-    if "trainer" in values and values["trainer"].get("devices") == "auto" and "LOCAL_WORLD_SIZE" in os.environ:
-        values["trainer"]["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])  # torchrun says how many there are
+    flags, found = values.get("trainer"), launched()
+    if flags and found:
+        flags["devices"] = found[0] if flags.get("devices") == "auto" else flags["devices"]
+        flags["num_nodes"] = found[1] if flags.get("num_nodes") == 1 else flags["num_nodes"]
     return values
 
 
@@ -193,7 +194,8 @@ class one_line_errors:
 
     def __enter__(self) -> None:
         warnings.filterwarnings("ignore", module="pytorch_lightning")
-        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        for name in ("pytorch_lightning", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         logging.basicConfig(format="%(message)s", level=logging.WARNING)
         logging.getLogger("ifgan_pl").setLevel(logging.INFO)
 

@@ -2,12 +2,15 @@
 
 import importlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from ifgan_pl.artefacts import file_digest
@@ -63,6 +66,17 @@ def scorer_inputs(scorer: Scorer, name: str) -> dict[str, Any]:
     return {"scorer": fingerprint, "attributes": attributes, "kinds": kinds}
 
 
+def launched() -> tuple[int, int] | None:
+    """How many processes a node, and nodes, torchrun or SLURM's srun has started; ``None``: this one alone."""
+    if TorchElasticEnvironment.detect():
+        a_node = int(os.environ["LOCAL_WORLD_SIZE"])
+        return a_node, int(os.environ["WORLD_SIZE"]) // a_node
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", "1"))
+        return int(os.environ["SLURM_NTASKS"]) // nodes, nodes
+    return None
+
+
 def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
     """A Trainer for ``predict``: no logger, no checkpoints, a progress bar in samples; ``flags`` are the user's."""
     defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
@@ -70,7 +84,11 @@ def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
     show = given.get("enable_progress_bar", True)
     given["enable_progress_bar"] = False
     callbacks = [SampleProgress(progress)] if show else []
-    return pl.Trainer(**{**defaults, **given, "callbacks": callbacks, "use_distributed_sampler": False})
+    given |= {"callbacks": callbacks, "use_distributed_sampler": False}
+    try:
+        return pl.Trainer(**(defaults | given))
+    except (MisconfigurationException, ValueError, RuntimeError) as error:  # no such device, srun with other numbers …
+        raise UserError(f"the Trainer refuses its flags: {error}") from None
 
 
 def digest_of(path: str) -> str:

@@ -262,12 +262,13 @@ def run_all(
     truncation: float = 0.7,
     faces: int = 32,
     out: str = RUN,
+    allow_numerics_change: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> Path:
     """Score, boundary and report: every stage whose result is not fresh.
 
     Args:
-        generator, scorer, num, seed, truncation, trainer: see `score`.
+        generator, scorer, num, seed, truncation, allow_numerics_change, trainer: see `score`.
         faces: see `report`.
         out: folder of the run; it gets scores/, boundary.safetensors and report/.
 
@@ -282,6 +283,7 @@ def run_all(
         seed=seed,
         truncation=truncation,
         out=f"{out}/scores",
+        allow_numerics_change=allow_numerics_change,
         trainer=trainer,
     )
     page = Path(out) / "report" / "index.html"
