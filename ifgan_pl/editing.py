@@ -57,7 +57,7 @@ def edit(
     Raises:
         UserError: a request that nothing can satisfy, or an output folder that is not empty.
     """
-    check_request(attribute, edits, limits, steps, formats)
+    check_request(attribute, edits, limits, steps, formats, batch_size)
     trainer_ = make_trainer(trainer, "editing faces")
     faces = load_generator(generator)
     found = find(boundary or default_boundary(faces), "checkpoints", (".safetensors",))
@@ -133,11 +133,18 @@ def edit(
 
 
 def check_request(
-    attribute: str | None, edits: Sequence[str], limits: Sequence[float], steps: int, formats: Sequence[str]
+    attribute: str | None,
+    edits: Sequence[str],
+    limits: Sequence[float],
+    steps: int,
+    formats: Sequence[str],
+    batch_size: int,
 ) -> None:
     """Refuse what no generator is needed to refuse."""
     if (attribute is None) == (not edits):
         raise UserError("give either --attribute NAME (over a range) or --edit NAME=STRENGTH … (several at once)")
+    if batch_size < 1:
+        raise UserError(f"--batch_size must be at least 1, got {batch_size}")
     if steps < 1 or not np.isfinite(limits).all():
         raise UserError(f"--steps must be at least 1 and --range two finite numbers, got {steps} and {limits}")
     unknown = [f for f in formats if f not in FORMATS]

@@ -133,6 +133,8 @@ class Editor:
         strengths = torch.stack(
             [torch.as_tensor(s, dtype=codes.dtype, device=codes.device).expand(len(codes)) for s in changes.values()], 1
         )
+        if not bool(strengths.isfinite().all()):
+            raise UserError(f"strengths must be finite, got {', '.join(f'{k}={v}' for k, v in changes.items())}")
         if len(set(names)) != len(names):
             raise UserError(f"an attribute is edited twice: {', '.join(changes)}")
         held = (

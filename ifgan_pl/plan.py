@@ -94,4 +94,5 @@ def sweep(
 
 def amount(value: float, unit: str, mode: str) -> str:
     """How a strength is written on a sheet: ``+2 sd``, or ``to +2 sd``."""
-    return f"{'to ' if mode == 'to' else ''}{value:+.3g}{' sd' if unit == 'std' else ''}"
+    number = f"{value:+.3g}" if value else "0"
+    return f"{'to ' if mode == 'to' else ''}{number}{' sd' if unit == 'std' else ''}"

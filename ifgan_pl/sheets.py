@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
 
+import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
 GAP, MARGIN = 4, 10
-TITLE_SIZE, LABEL_SIZE = 20, 17
+TITLE_SIZE, LABEL_SIZE = 20, 16
 
 
 def draw_strip(
@@ -25,7 +27,7 @@ def draw_strip(
         row_labels, column_labels: one for each row and column.
         side: of a cell in pixels.
     """
-    font = ImageFont.load_default(LABEL_SIZE)
+    font = load_font(LABEL_SIZE)
     left = 16 + round(max(font.getlength(label) for label in row_labels))
     sheet, draw, top = _blank(title, left + len(column_labels) * (side + GAP), 24 + len(rows) * (side + GAP))
     for column, label in enumerate(column_labels):
@@ -51,7 +53,7 @@ def draw_grid(
         columns: pictures a row.
         side: of a cell in pixels.
     """
-    font = ImageFont.load_default(LABEL_SIZE)
+    font = load_font(LABEL_SIZE)
     line = side + 26
     sheet, draw, top = _blank(title, columns * (side + GAP) + GAP, ceil(len(pictures) / columns) * line)
     for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
@@ -66,9 +68,14 @@ def fit(picture: Image.Image, side: int) -> Image.Image:
     return picture if picture.size == (side, side) else picture.resize((side, side), Image.Resampling.LANCZOS)
 
 
+def load_font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib brings: Pillow's own has no ² and no letters beyond Latin."""
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
 def _blank(title: str, width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
     """A sheet with its title, in as many lines as it needs, and where the content (of ``height``) begins."""
-    font = ImageFont.load_default(TITLE_SIZE)
+    font = load_font(TITLE_SIZE)
     lines = [""]
     for word in title.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -64,6 +64,8 @@ def score(
     Returns:
         the folder.
     """
+    if batch_size < 1:
+        raise UserError(f"--batch_size must be at least 1, got {batch_size}")
     trainer_ = make_trainer(trainer, "scoring faces")
     faces, judge = load_generator(generator), find_scorer(scorer)
     space = space or edit_space(faces)
