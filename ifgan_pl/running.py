@@ -88,7 +88,12 @@ def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
     given |= {"callbacks": callbacks, "use_distributed_sampler": False}
     try:
         return pl.Trainer(**(defaults | given))
-    except (MisconfigurationException, ValueError, RuntimeError) as error:  # no such device, srun with other numbers …
+    except (
+        MisconfigurationException,
+        ImportError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # no such device, srun with other numbers …
         raise UserError(f"the Trainer refuses its flags: {error}") from None
 
 

@@ -80,7 +80,10 @@ def test_mistakes_in_training_are_one_line(
         (["--attribute", "smile", "--mode", "at"], "shift, to"),
         (["--edit", "smile=nan"], "finite"),
         (["--attribute", "smile", "--trainer.accelerator", "tpu"], "Trainer refuses"),
-        (["--attribute", "twin", "--boundary", "twins.safetensors", "--hold", "all"], "depend on each other"),
+        (
+            ["--attribute", "twin", "--boundary", "twins.safetensors", "--hold", "all", "--unit", "latent"],
+            "depend on each other",
+        ),
         (["--attribute", "smile", "--generator", "digiface-dcgan"], "no boundary ships"),
     ],
 )

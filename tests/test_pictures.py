@@ -24,7 +24,7 @@ def greys(path: Path) -> list[int]:
             return [int(f.to_ndarray(format="rgb24").mean()) for f in container.decode(video=0)]
     with Image.open(path) as image:
         shown = []
-        for i in range(image.n_frames):
+        for i in range(getattr(image, "n_frames", 1)):
             image.seek(i)
             shown.append(int(np.asarray(image.convert("RGB")).mean()))
         return shown
