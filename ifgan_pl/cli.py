@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import os
 import sys
 import warnings
 from argparse import RawDescriptionHelpFormatter
@@ -15,7 +14,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from ifgan_pl import __version__, editing, stages
 from ifgan_pl.errors import UserError
 from ifgan_pl.resources import find
-from ifgan_pl.running import is_rank_zero
+from ifgan_pl.running import is_rank_zero, launched
 from ifgan_pl.tasks.scorer import train_scorer
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
@@ -40,6 +39,18 @@ EDIT = """Edit faces along the boundaries of their generator.
 
 Needs no training: boundaries of five attributes ship for ffhq-mobile.
 """
+
+
+FORMATS_HELP = """any of: png, jpg (a picture of every face and step); gif, webp, mp4 (an animation of every face,
+through its steps and back; more --steps make it smoother; mp4 needs PyAV: pip install 'ifgan_pl[video]'); strip
+(labelled sheets, a row a face); grid (labelled sheets, one for each step); html (a gallery, index.html)"""
+FLAGS = {
+    "allow_numerics_change": "continue a store begun on another device or precision",
+    "compile": "torch.compile of synthesis: half a minute the first time, then faster (needs a C++ compiler)",
+    "pictures": "also keep the scored pictures, as pictures/<index>.jpg in the store",
+    "resume": "continue an interrupted run from checkpoints/last.ckpt beside --out",
+}
+"""Options of stages that are given without a value."""
 
 
 class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
@@ -72,10 +83,14 @@ def stage_parser(stage: Callable[..., Any]) -> Parser:
     summary = (stage.__doc__ or "").split("\n\n")[0]
     parser = Parser(description=" ".join(summary.split()))
     parser.add_argument("--config", action="config", help="YAML of options; later ones win. Shipped: see configs/.")
-    if stage is stages.score:
+    parameters = inspect.signature(stage).parameters
+    if "images" in parameters:
         parser.add_argument("--images", nargs="+", default=[], metavar="PLACE", help=IMAGES)
-    parser.add_function_arguments(stage, skip={"trainer", "images"}, as_positional=stage is stages.convert)
-    if "trainer" in inspect.signature(stage).parameters:
+    skipped = {"trainer", "images", *FLAGS}
+    parser.add_function_arguments(stage, skip=skipped, as_positional=stage is stages.convert)
+    for flag in FLAGS.keys() & parameters.keys():
+        parser.add_argument(f"--{flag.replace('_', '-')}", action="store_true", help=FLAGS[flag])
+    if "trainer" in parameters:
         parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
     return parser
 
@@ -130,7 +145,7 @@ def edit_parser() -> Parser:
     faces.add_argument("--truncation", type=float, default=0.7, help="psi, 0 to 1")
     output = parser.add_argument_group("what to write")
     output.add_argument("--out", default="results", help="folder; must be empty")
-    output.add_argument("--format", nargs="+", default=["png", "strip"], help="png jpg webp strip")
+    output.add_argument("--format", nargs="+", default=["png", "strip"], metavar="FORMAT", help=FORMATS_HELP)
     output.add_argument("--resolution", type=int, default=None, help="native if the family has it, else averaged down")
     output.add_argument("--scorer", default=None, help="adds scores before and after to edits.csv, e.g. scorer-faces")
     output.add_argument("--resume", action="store_true", help="continue an interrupted run in --out")
@@ -168,8 +183,10 @@ def edit(arguments: Sequence[str] | None = None) -> None:
 def keywords(options: Namespace) -> dict[str, Any]:
     """Parsed options as keywords of a stage; the Trainer's flags as one dictionary."""
     values = {k: v for k, v in options.as_dict().items() if k not in ("config", "__path__")}
-    if "trainer" in values and values["trainer"].get("devices") == "auto" and "LOCAL_WORLD_SIZE" in os.environ:
-        values["trainer"]["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])  # torchrun says how many there are
+    flags, found = values.get("trainer"), launched()
+    if flags and found:
+        flags["devices"] = found[0] if flags.get("devices") == "auto" else flags["devices"]
+        flags["num_nodes"] = found[1] if flags.get("num_nodes") == 1 else flags["num_nodes"]
     return values
 
 
@@ -189,7 +206,8 @@ class one_line_errors:
 
     def __enter__(self) -> None:
         warnings.filterwarnings("ignore", module="pytorch_lightning")
-        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        for name in ("pytorch_lightning", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         logging.basicConfig(format="%(message)s", level=logging.WARNING)
         logging.getLogger("ifgan_pl").setLevel(logging.INFO)

@@ -13,11 +13,13 @@ from ifgan_pl.data.labels import read_latents
 from ifgan_pl.editor import Editor, parse_changes
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators import Generator
-from ifgan_pl.pictures import FORMATS
+from ifgan_pl.pictures import check_video
+from ifgan_pl.plan import Column, EditPlan, amount, sweep
 from ifgan_pl.resources import find
-from ifgan_pl.running import find_scorer, is_rank_zero, make_trainer, open_generator, say
+from ifgan_pl.results import FORMATS, Results
+from ifgan_pl.running import find_scorer, is_rank_zero, make_trainer, open_generator, say, scorer_inputs
 from ifgan_pl.sampling import native_resolution, parse_indices
-from ifgan_pl.tasks.edit import PARTS, Column, EditPlan, EditTask, sweep
+from ifgan_pl.tasks.edit import EditTask
 
 
 def edit(
@@ -50,21 +52,12 @@ def edit(
     """Edit faces and write pictures; see ``edit.py --help`` for what each option means.
 
     Returns:
-        the files to look at.
+        the files to look at; none where a run to resume had finished.
 
     Raises:
         UserError: a request that nothing can satisfy, or an output folder that is not empty.
     """
-    if (attribute is None) == (not edits):
-        raise UserError("give either --attribute NAME (over a range) or --edit NAME=STRENGTH … (several at once)")
-    if steps < 1 or not np.isfinite(limits).all():
-        raise UserError(f"--steps must be at least 1 and --range two finite numbers, got {steps} and {limits}")
-    unknown = [f for f in formats if f not in (*FORMATS, "strip")]
-    if unknown:
-        raise UserError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}, strip")
-    folder = Path(out)
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise UserError(f"{out} is not empty: choose another --out, or continue an interrupted run with --resume")
+    check_request(attribute, edits, limits, steps, formats, batch_size)
     trainer_ = make_trainer(trainer, "editing faces")
     faces, numerics = open_generator(generator, trainer_, trainer, compile=compile)
     found = find(boundary or default_boundary(faces), "checkpoints", (".safetensors",))
@@ -80,24 +73,27 @@ def edit(
         if max(numbers) >= len(given):
             raise UserError(f"{latents} holds {len(given)} codes: --seeds names number {max(numbers)}")
         codes = editor.codes(latents=given[numbers], space=space, truncation=truncation)
-    changes = parse_changes(edits)
+    title = f"{faces.name}: "
     if attribute is not None:
         columns = sweep(attribute, *limits, steps, unit=unit, mode=mode)
-        title = attribute
+        title += attribute
     else:
-        suffix = " sd" if unit == "std" else ""
-        title = ", ".join(f"{name} {value:+g}{suffix}" for name, value in changes.items())
+        changes = parse_changes(edits)
         columns = [Column("original", {}), Column("edited", changes)]
-    held: Sequence[str] | str = "all" if list(hold) == ["all"] else tuple(hold)
+        title += ", ".join(f"{name} {amount(value, unit, mode)}" for name, value in changes.items())
     title += f", hold {' '.join(hold)}" if hold else ""
+    if layers:
+        say("note: only some layers are shifted, so the score changes that the boundary predicts no longer apply")
+        title += f", layers {layers}"
     native, _ = native_resolution(faces, resolution)
     if native != faces.img_resolution:
         say(f"note: {native}² pictures of {faces.name} are its cheap native ones, not full synthesis")
         title += f" ({native}² native)"
+    judge = find_scorer(scorer) if scorer else None
     plan = EditPlan(
         columns=columns,
-        title=f"{faces.name}: {title}",
-        hold=held,
+        title=title,
+        hold="all" if "all" in hold else tuple(hold),
         unit=unit,
         mode=mode,
         metric=None if metric == "stored" else metric,
@@ -111,24 +107,51 @@ def edit(
             "boundary_digest": file_digest(found),
             "seed": seed if latents is None else None,
             "latents": Path(latents).name if latents else None,
+            "latents_digest": file_digest(latents) if latents else None,
+            "scorer": scorer_inputs(judge, scorer)["scorer"] if judge and scorer else None,
             "version": __version__,
             "numerics": numerics,
         },
     )
     for column in columns:  # refuse what cannot be done before anything is synthesised or written
         if column.changes:
-            options = {k: getattr(plan, k) for k in ("hold", "unit", "mode", "metric", "layers")}
-            editor.shifted(codes[:1], column.changes, **options)
-    judge = find_scorer(scorer) if scorer else None
-    task = EditTask(editor, codes, numbers, plan, folder, formats=formats, scorer=judge, batch_size=batch_size)
-    if resume and folder.exists() and any(folder.iterdir()) and not (folder / PARTS).exists():
-        raise UserError(f"{out} holds no interrupted run: choose another --out")
+            editor.shifted(codes[:1], column.changes, **plan.options)
+    names = getattr(judge, "attributes", [])
+    results = Results(Path(out), plan, numbers, formats=formats, attributes=names)
+    if results.check(resume=resume):
+        say(f"edit: fresh ({out})")
+        return []
+    task = EditTask(editor, codes, results, scorer=judge, batch_size=batch_size)
     trainer_.predict(task, return_predictions=False)
     trainer_.strategy.barrier()
-    results = task.finish() if is_rank_zero() else []
-    for path in results:
+    files = results.finish() if is_rank_zero() else []
+    for path in files[:10]:
         say(f"edit: {path}")
-    return results
+    if len(files) > 10:
+        say(f"edit: and {len(files) - 10} more sheets in {out}")
+    return files
+
+
+def check_request(
+    attribute: str | None,
+    edits: Sequence[str],
+    limits: Sequence[float],
+    steps: int,
+    formats: Sequence[str],
+    batch_size: int,
+) -> None:
+    """Refuse what no generator is needed to refuse."""
+    if (attribute is None) == (not edits):
+        raise UserError("give either --attribute NAME (over a range) or --edit NAME=STRENGTH … (several at once)")
+    if batch_size < 1:
+        raise UserError(f"--batch_size must be at least 1, got {batch_size}")
+    if steps < 1 or not np.isfinite(limits).all():
+        raise UserError(f"--steps must be at least 1 and --range two finite numbers, got {steps} and {limits}")
+    unknown = [f for f in formats if f not in FORMATS]
+    if unknown:
+        raise UserError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    if "mp4" in formats:
+        check_video()
 
 
 def default_name(boundary: LinearBoundary) -> str:

@@ -1,5 +1,6 @@
 """``Editor``: a generator and its boundaries, applied to codes in batches. No files, no Trainer."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -12,6 +13,7 @@ from ifgan_pl.generators.base import Generator
 from ifgan_pl.sampling import check_space, check_truncation, device_of, sample_codes, synthesise
 
 Strength = float | Tensor
+log = logging.getLogger(__name__)
 
 
 class Editor:
@@ -90,7 +92,8 @@ class Editor:
             with torch.no_grad():
                 latents = self.generator.truncate(self.generator.mapping(latents), truncation)
             space = "w"
-        if space == "w+":
+        if space == "w+" and latents.shape[1] > self.generator.num_ws:
+            log.warning(f"{self.generator.name} has {self.generator.num_ws} styles: the last rows of W+ are not used")
             latents = latents[:, : self.generator.num_ws]
         self.boundary.check_codes(latents, space=space, family=self.generator.family)
         return latents
@@ -130,6 +133,8 @@ class Editor:
         strengths = torch.stack(
             [torch.as_tensor(s, dtype=codes.dtype, device=codes.device).expand(len(codes)) for s in changes.values()], 1
         )
+        if not bool(strengths.isfinite().all()):
+            raise UserError(f"strengths must be finite, got {', '.join(f'{k}={v}' for k, v in changes.items())}")
         if len(set(names)) != len(names):
             raise UserError(f"an attribute is edited twice: {', '.join(changes)}")
         held = (
@@ -187,6 +192,7 @@ class Editor:
         seeds: Sequence[int] | None = None,
         *,
         latents: Tensor | None = None,
+        space: str | None = None,
         edit: Mapping[str, Strength] | None = None,
         hold: Sequence[str] | str = (),
         unit: str = "std",
@@ -208,7 +214,7 @@ class Editor:
         changes = {**(edit or {}), **attributes}
         if not changes:
             raise UserError(f"nothing to edit: name at least one of {', '.join(self.attributes)}")
-        codes = self.codes(seeds, latents=latents, seed=seed, truncation=truncation)
+        codes = self.codes(seeds, latents=latents, space=space, seed=seed, truncation=truncation)
         codes = self.shifted(codes, changes, hold=hold, unit=unit, mode=mode, metric=metric, layers=layers)
         return self.pictures(codes, truncation=truncation, resolution=resolution)
 

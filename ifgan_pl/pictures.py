@@ -1,30 +1,43 @@
-"""Pictures on disk: tensors to files with provenance, and labelled strips."""
+"""Pictures on disk: tensors to files that say where they come from, still and moving."""
 
+import html
+import importlib.util
 import json
+import re
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from ifgan_pl.artefacts import METADATA_KEY, atomic_path
+from ifgan_pl.errors import UserError
 
 PNG_LEVEL = 1
 """zlib level: a 1024² PNG takes .08 s at level 1 and .44 s at Pillow's default, for 10 % fewer bytes."""
-FORMATS = ("png", "jpg", "webp")
+STILLS = ("png", "jpg")
+ANIMATIONS = ("gif", "webp", "mp4")
+DESCRIPTION = 0x010E
+"""EXIF's ImageDescription, which carries provenance where a format has no text of its own."""
+LOOP_MS, FRAME_MS = 3000, (40, 500)
+"""An animation takes three seconds there and back, where that leaves each frame a time between these."""
+PALETTE_SIDE = 128
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def to_uint8(pictures: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def to_uint8(pictures: Tensor) -> Pixels:
     """(N, 3, H, W) float in [-1, 1], clipped -> (N, H, W, 3) uint8."""
     scaled = pictures.detach().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def save_picture(path: Path, pixels: np.ndarray[Any, np.dtype[np.uint8]], provenance: Mapping[str, Any]) -> None:
-    """Write (H, W, 3) uint8 atomically; the suffix chooses the format. PNG text and EXIF comment carry provenance."""
+def save_picture(path: Path, pixels: Pixels, provenance: Mapping[str, Any]) -> None:
+    """Write (H, W, 3) uint8 atomically; the suffix chooses PNG (provenance as text) or JPEG (as EXIF)."""
     image = Image.fromarray(pixels)
     text = json.dumps(provenance, sort_keys=True)
     with atomic_path(path) as temporary:
@@ -33,48 +46,83 @@ def save_picture(path: Path, pixels: np.ndarray[Any, np.dtype[np.uint8]], proven
             info.add_text(METADATA_KEY, text)
             image.save(temporary, compress_level=PNG_LEVEL, pnginfo=info)
         else:
-            exif = Image.Exif()
-            exif[0x010E] = text  # ImageDescription
-            image.save(temporary, quality=95, exif=exif)
+            image.save(temporary, quality=95, exif=_exif(text))
+
+
+def save_animation(path: Path, frames: Sequence[Pixels], provenance: Mapping[str, Any]) -> None:
+    """Write pictures as an animation that runs there and back, atomically.
+
+    Args:
+        path: its suffix chooses GIF, WebP (both loop for ever) or MP4 (H.264, runs once).
+        frames: (H, W, 3) uint8 each, in order; sides must be even for MP4.
+        provenance: JSON-able; a GIF's comment, a WebP's EXIF, an MP4's comment.
+    """
+    text = json.dumps(provenance, sort_keys=True)
+    order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
+    duration = int(np.clip(LOOP_MS // len(order), *FRAME_MS)) // 10 * 10  # GIF counts in hundredths of a second
+    with atomic_path(path) as temporary:
+        if path.suffix == ".mp4":
+            _save_video(temporary, [frames[i] for i in order] + [frames[0]], duration, text)
+            return
+        images = [Image.fromarray(f) for f in frames]
+        if path.suffix == ".gif":
+            images = _one_palette(images)
+            options: dict[str, Any] = {"comment": text.encode()}
+        else:
+            options = {"exif": _exif(text), "quality": 90, "method": 2}
+        first, *rest = (images[i] for i in order)
+        first.save(temporary, save_all=True, append_images=rest, duration=duration, loop=0, **options)
+
+
+def _one_palette(images: list[Image.Image]) -> list[Image.Image]:
+    """Frames in the 256 colours of all of them together: one palette for each frame is slower, and flickers."""
+    small = [np.asarray(i.resize((PALETTE_SIDE, PALETTE_SIDE), Image.Resampling.BOX)) for i in images]
+    palette = Image.fromarray(np.concatenate(small)).quantize(256)
+    return [i.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for i in images]
+
+
+def _save_video(path: Path, frames: Sequence[Pixels], duration: int, text: str) -> None:
+    import av
+
+    with av.open(str(path), "w", format="mp4") as container:
+        container.metadata["comment"] = text
+        stream = container.add_stream("h264", rate=Fraction(1000, duration), options={"crf": "16"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"  # what every player shows
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def check_video() -> None:
+    """Refuse MP4 where PyAV is not installed."""
+    if importlib.util.find_spec("av") is None:
+        raise UserError("mp4 needs PyAV: pip install 'ifgan_pl[video]', or use gif or webp")
+
+
+def _exif(text: str) -> Image.Exif:
+    exif = Image.Exif()
+    exif[DESCRIPTION] = text
+    return exif
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """What :func:`save_picture` wrote beside the pixels; {} for another picture."""
-    with Image.open(path) as image:
-        text = image.info.get(METADATA_KEY) or image.getexif().get(0x010E) or "{}"
-    return dict(json.loads(text))
+    """What a file of this package says of where it comes from (any picture, animation or page); {} for another file."""
+    path = Path(path)
+    if path.suffix == ".mp4":
+        check_video()
+        import av
 
-
-def draw_strip(
-    rows: Sequence[Sequence[Image.Image]],
-    *,
-    title: str,
-    row_labels: Sequence[str],
-    column_labels: Sequence[str],
-    side: int = 224,
-) -> Image.Image:
-    """A labelled table of pictures.
-
-    Args:
-        rows: pictures of any size, all rows of one length.
-        title: printed above.
-        row_labels, column_labels: one for each row and column.
-        side: of a cell in pixels.
-    """
-    font = ImageFont.load_default(17)
-    left = 16 + round(max(font.getlength(label) for label in row_labels))
-    top, gap = 74, 4
-    width = left + len(column_labels) * (side + gap)
-    height = top + len(rows) * (side + gap)
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    draw.text((10, 8), title, fill="black", font=ImageFont.load_default(20))
-    for column, label in enumerate(column_labels):
-        draw.text((left + column * (side + gap) + side // 2, top - 20), label, fill="black", font=font, anchor="mm")
-    for line, (label, pictures) in enumerate(zip(row_labels, rows, strict=True)):
-        y = top + line * (side + gap)
-        draw.text((left // 2, y + side // 2), label, fill="black", font=font, anchor="mm")
-        for column, picture in enumerate(pictures):
-            cell = picture if picture.size == (side, side) else picture.resize((side, side), Image.Resampling.LANCZOS)
-            sheet.paste(cell, (left + column * (side + gap), y))
-    return sheet
+        with av.open(str(path)) as container:
+            text: Any = container.metadata.get("comment")
+    elif path.suffix == ".html":
+        found = re.search(f'<pre id="{METADATA_KEY}">(.*?)</pre>', path.read_text(encoding="utf-8"), re.DOTALL)
+        text = html.unescape(found[1]) if found else None
+    else:
+        with Image.open(path) as image:
+            text = image.info.get(METADATA_KEY) or image.info.get("comment") or image.getexif().get(DESCRIPTION)
+    try:
+        value = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

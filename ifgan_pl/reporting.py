@@ -16,9 +16,10 @@ from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.data.store import ScoreStore
 from ifgan_pl.editor import Editor
 from ifgan_pl.generators.base import Generator
-from ifgan_pl.pictures import draw_strip, to_uint8
+from ifgan_pl.pictures import to_uint8
 from ifgan_pl.report import embed, heat_maps, histograms, table, write_report
 from ifgan_pl.sampling import sample_codes
+from ifgan_pl.sheets import draw_strip
 
 STRIP_FACES = 3
 STRIP_STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)

@@ -1,12 +1,16 @@
 """What the stages share: who speaks, which scorer, which Trainer, and whether a result is fresh."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
 
@@ -99,6 +103,17 @@ def open_generator(
     return generator, numerics_of(device, dtype, compiled=compile and compiler()).as_dict()
 
 
+def launched() -> tuple[int, int] | None:
+    """How many processes a node, and nodes, torchrun or SLURM's srun has started; ``None``: this one alone."""
+    if TorchElasticEnvironment.detect():
+        a_node = int(os.environ["LOCAL_WORLD_SIZE"])
+        return a_node, int(os.environ["WORLD_SIZE"]) // a_node
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", "1"))
+        return int(os.environ["SLURM_NTASKS"]) // nodes, nodes
+    return None
+
+
 def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
     """A Trainer for ``predict``: no logger, no checkpoints, a progress bar in samples; ``flags`` are the user's.
 
@@ -109,7 +124,16 @@ def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
     show = given.get("enable_progress_bar", True)
     given["enable_progress_bar"] = False
     callbacks = [SampleProgress(progress)] if show else []
-    return pl.Trainer(**{**defaults, **given, "callbacks": callbacks, "use_distributed_sampler": False})
+    given |= {"callbacks": callbacks, "use_distributed_sampler": False}
+    try:
+        return pl.Trainer(**(defaults | given))
+    except (
+        MisconfigurationException,
+        ImportError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # no such device, srun with other numbers …
+        raise UserError(f"the Trainer refuses its flags: {error}") from None
 
 
 def digest_of(path: str) -> str:

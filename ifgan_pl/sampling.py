@@ -120,6 +120,6 @@ def parse_indices(text: str) -> list[int]:
     for part in text.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
         if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
-            raise UserError(f"seeds are indices and ranges such as 0-15,40; got {text!r}")
+            raise UserError(f"indices and ranges such as 0-15,40 expected; got {text!r}")
         indices.extend(range(int(first), int(last or first) + 1))
     return indices

@@ -84,6 +84,8 @@ def score(
     Returns:
         the folder, or the CSV.
     """
+    if batch_size < 1:
+        raise UserError(f"--batch_size must be at least 1, got {batch_size}")
     trainer_, judge = make_trainer(trainer, "scoring faces"), find_scorer(scorer)
     if images:
         table = Path(out or f"{RUN}/images.csv")
@@ -290,12 +292,13 @@ def run_all(
     truncation: float = 0.7,
     faces: int = 32,
     out: str = RUN,
+    allow_numerics_change: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> Path:
     """Score, boundary and report: every stage whose result is not fresh.
 
     Args:
-        generator, scorer, num, seed, truncation, trainer: see `score`.
+        generator, scorer, num, seed, truncation, allow_numerics_change, trainer: see `score`.
         faces: see `report`.
         out: folder of the run; it gets scores/, boundary.safetensors and report/.
 
@@ -310,6 +313,7 @@ def run_all(
         seed=seed,
         truncation=truncation,
         out=f"{out}/scores",
+        allow_numerics_change=allow_numerics_change,
         trainer=trainer,
     )
     page = Path(out) / "report" / "index.html"

@@ -1,7 +1,12 @@
 """What a user types: the command line, in-process."""
 
+import csv
+import importlib.util
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +14,20 @@ import pytest
 import torch
 
 from ifgan_pl import cli
+from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.data.store import ScoreStore
 from ifgan_pl.generators import formats, load_generator
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.pictures import read_provenance
 from ifgan_pl.sampling import sample_codes
-from tests.processes import CPU
+from tests.processes import CPU, ROOT, environment, run, torchrun
 from tests.test_interruption import SCORE
 
 
-def failure(run: object, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def failure(command: object, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The single line that a mistake prints."""
     with pytest.raises(SystemExit) as exit_:
-        run(list(arguments))  # type: ignore[operator]
+        command(list(arguments))  # type: ignore[operator]
     assert exit_.value.code == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1, lines
@@ -63,6 +69,17 @@ def test_mistakes_in_training_are_one_line(
         (["--attribute", "smile", "--generator", "digiface-dcgan", "--boundary", "ffhq-mobile-w"], "latent spaces"),
         (["--attribute", "smile", "--out", "full"], "not empty"),
         (["--attribute", "smile", "--format", "bmp"], "unknown format"),
+        (["--attribute", "smile", "--batch_size", "0"], "--batch_size"),
+        (["--attribute", "smile", "--layers", "x"], "0-15,40"),
+        (["--attribute", "smile", "--layers", "0-16"], "rows of W+, 0 to 15"),
+        (["--attribute", "smile", "--unit", "sigma"], "std, latent"),
+        (["--attribute", "smile", "--mode", "at"], "shift, to"),
+        (["--edit", "smile=nan"], "finite"),
+        (["--attribute", "smile", "--trainer.accelerator", "tpu"], "Trainer refuses"),
+        (
+            ["--attribute", "twin", "--boundary", "twins.safetensors", "--hold", "all", "--unit", "latent"],
+            "depend on each other",
+        ),
         (["--attribute", "smile", "--generator", "digiface-dcgan"], "no boundary ships"),
     ],
 )
@@ -75,21 +92,51 @@ def test_mistakes_in_editing_are_one_line_and_write_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     np.save("nan.npy", np.full((2, 512), np.nan, dtype=np.float32))
+    twins = LinearBoundary(torch.eye(512)[[0, 0]], attributes=["twin", "other"], space="w", metric="identity")
+    twins.save("twins.safetensors")
     Path("full").mkdir()
     Path("full/file").touch()
     assert expected in failure(cli.edit, capsys, *arguments)
     assert not Path("results").exists()
 
 
-def test_an_edit_writes_pictures_a_strip_a_table_and_provenance(tmp_path: Path) -> None:
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_an_edit_writes_every_format_with_its_provenance(tmp_path: Path) -> None:
     out = tmp_path / "edits"
-    cli.edit(["--edit", "smile=+2", "--hold", "all", "--seeds", "3", "--resolution", "128", "--out", str(out), *CPU])
-    names = {p.name for p in out.iterdir()}
-    assert names == {"000003_original.png", "000003_smile+2.png", "strip.png", "edits.csv", "provenance.json"}
-    provenance = read_provenance(out / "000003_smile+2.png")
-    assert provenance["edit"] == {"smile": 2.0}
-    assert provenance["index"] == 3
+    formats = ["png", "jpg", "gif", "webp", "mp4", "strip", "grid", "html"]
+    if importlib.util.find_spec("av") is None:
+        formats.remove("mp4")
+    arguments = ["--edit", "smile=+2", "--hold", "all", "--seeds", "3", "--resolution", "128", "--out", str(out), *CPU]
+    cli.edit([*arguments, "--scorer", "scorer-faces", "--format", *formats])
+    names = set(contents(out))
+    faces = {f"000003_{c}.{s}" for c in ("original", "smile+2") for s in ("png", "jpg")}
+    faces |= {f"000003.{s}" for s in formats if s in ("gif", "webp", "mp4")} | {"gallery/000003.jpg"}
+    sheets = {"strip.png", "grid_original.png", "grid_smile+2.png", "index.html"}
+    assert names == faces | sheets | {"edits.csv", "provenance.json"}
+    for name in faces | sheets:
+        about = read_provenance(out / name)
+        assert about["generator"] == "ffhq-mobile"
+        assert about["index"] == ([3] if name in sheets else 3)
+        assert {"boundary", "seed", "edit", "truncation", "version", "hold"} <= set(about)
+    assert read_provenance(out / "000003_smile+2.png")["edit"] == {"smile": 2.0}
+    assert read_provenance(out / "000003.gif")["edit"] == [{}, {"smile": 2.0}]
     assert json.loads((out / "provenance.json").read_text())["generator"] == "ffhq-mobile"
+    with open(out / "edits.csv") as file:
+        before, after = csv.DictReader(file)
+    assert (before["file"], after["file"]) == ("000003_original.png", "000003_smile+2.png")
+    assert float(after["before_smile"]) == float(before["after_smile"])
+    assert float(after["after_smile"]) > float(after["before_smile"]) + 1
+
+
+def test_layers_are_said_to_void_the_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--edit", "smile=1", "--seeds", "0", "--resolution", "128", "--format", "jpg", *CPU]
+    np.save(tmp_path / "wp.npy", np.zeros((1, 18, 512), dtype=np.float32))
+    cli.edit([*arguments, "--layers", "0-7", "--latents", str(tmp_path / "wp.npy"), "--out", str(tmp_path / "e")])
+    assert "no longer apply" in capsys.readouterr().out
+    assert read_provenance(tmp_path / "e" / "000000_smile+1.jpg")["layers"] == list(range(8))
 
 
 def test_boundaries_from_files_of_the_original(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,29 +178,34 @@ def test_number_40_is_row_40_of_the_store(tmp_path: Path) -> None:
 
 def test_an_interrupted_edit_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "edits"
-    arguments = [
-        "--edit",
-        "age=+2",
-        "--seeds",
-        "0-2",
-        "--resolution",
-        "128",
-        "--batch_size",
-        "1",
-        "--out",
-        str(out),
-        *CPU,
-    ]
+    arguments = ["--edit", "age=+2", "--seeds", "0-2", "--resolution", "128", "--batch_size", "1", "--out", str(out)]
+    arguments += ["--format", "png", "gif", "webp", "strip", "grid", "html", *CPU]
     cli.edit([*arguments, "--trainer.limit_predict_batches", "3"])
-    whole = {p.name: p.read_bytes() for p in out.iterdir()}
-    for path in out.iterdir():
-        path.unlink()
+    whole = contents(out)
+    shutil.rmtree(out)
     with pytest.raises(SystemExit):  # two of three faces: what a kill leaves
         cli.edit([*arguments, "--trainer.limit_predict_batches", "2"])
     assert "1 of 3 faces are not done" in capsys.readouterr().err
     assert not (out / "strip.png").exists()
+    (out / ".000002_original.png.x1y2.png").write_bytes(b"half a pictu")
+    refusal = failure(cli.edit, capsys, *arguments, "--resume", "--truncation", "0.5", "--seeds", "0-1")
+    assert "other faces; truncation 0.7 -> 0.5" in refusal
     cli.edit([*arguments, "--resume"])
-    assert {p.name: p.read_bytes() for p in out.iterdir()} == whole
+    assert contents(out) == whole
+    capsys.readouterr()
+    cli.edit([*arguments, "--resume"])
+    assert "edit: fresh" in capsys.readouterr().out
+
+
+def test_a_store_of_another_machine_needs_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*SCORE, "--num", "4", "--out", str(tmp_path / "s"), *CPU]
+    cli.train(arguments)
+    manifest = tmp_path / "s" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"numerics": {"device": "abacus"}}))
+    flag = "--allow-numerics-change"
+    assert flag in failure(cli.train, capsys, *arguments)
+    cli.train([*arguments, flag])
+    assert "numerics changed (compile None -> False; device abacus" in capsys.readouterr().out
 
 
 def test_no_network_and_a_corrupt_cache_are_one_line(
@@ -180,7 +232,40 @@ def test_pictures_are_kept_on_request_also_later(tmp_path: Path) -> None:
     cli.train(arguments)
     blocks = {path.name: path.read_bytes() for path in out.glob("block-*")}
     assert not (out / "pictures").exists()
-    cli.train([*arguments, "--pictures", "true"])
+    cli.train([*arguments, "--pictures"])
     assert {path.name: path.read_bytes() for path in out.glob("block-*")} == blocks
     assert sorted(path.name for path in (out / "pictures").iterdir()) == [f"{i:09d}.jpg" for i in range(20)]
     assert read_provenance(out / "pictures/000000007.jpg") == {"index": 7, "seed": 0}
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_srun_gives_the_bytes_of_one_process(tmp_path: Path, nodes: int) -> None:
+    """Two tasks of a SLURM job, on one node or on one each, as srun describes them to each."""
+    a_node = 2 // nodes
+    command = [sys.executable, str(ROOT / "train.py"), *SCORE, "--num", "64", "--out", str(tmp_path / "two"), *CPU]
+    job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "faces", "SLURM_NTASKS": "2", "SLURM_NNODES": str(nodes)}
+    job |= {"SLURM_NTASKS_PER_NODE": str(a_node), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29720 + nodes)}
+    tasks = []
+    for rank in range(2):
+        place = {"PROCID": rank, "LOCALID": rank % a_node, "NODEID": rank // a_node}
+        variables = environment() | job | {f"SLURM_{name}": str(value) for name, value in place.items()}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        tasks.append(subprocess.Popen(command, env=variables, **pipes))  # type: ignore[call-overload]
+    results = [(task.communicate(timeout=300), task.returncode) for task in tasks]
+    assert [code for _, code in results] == [0, 0], results
+    assert ["score: 64 faces" in out for (out, _), _ in results] == [True, False]  # said once
+    cli.train([*SCORE, "--num", "64", "--out", str(tmp_path / "one"), *CPU])
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_two_ranks_edit_to_the_same_bytes(tmp_path: Path) -> None:
+    boundary = LinearBoundary(torch.randn(2, 100).sign() / 10, attributes=["a/b", "c"], space="z")
+    boundary.save(tmp_path / "b.safetensors")
+    arguments = ["--generator", "digiface-dcgan", "--boundary", str(tmp_path / "b.safetensors"), "--truncation", "1"]
+    arguments += ["--attribute", "a/b", "--unit", "latent", "--seeds", "0-12,40", "--steps", "3", *CPU]
+    arguments += ["--format", "png", "gif", "strip", "grid", "html", "--out"]
+    run(torchrun(29716, str(ROOT / "edit.py"), *arguments, str(tmp_path / "two")))
+    cli.edit([*arguments, str(tmp_path / "one")])
+    two, one = contents(tmp_path / "two"), contents(tmp_path / "one")
+    assert two == one
+    assert {"000040_a-b+3.png", "strip-000.png", "strip-001.png", "grid_a-b-3.png", "gallery/000012.jpg"} <= set(one)

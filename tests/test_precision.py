@@ -86,7 +86,7 @@ def test_flags_reach_the_record_and_another_precision_is_refused(
         with pytest.raises(SystemExit):
             cli.train([*arguments, *flags])
         assert expected in capsys.readouterr().err
-    cli.train([*arguments, "--allow_numerics_change", "true"])
+    cli.train([*arguments, "--allow-numerics-change"])
     assert "numerics changed" in capsys.readouterr().out
 
 
@@ -95,7 +95,7 @@ def test_without_a_compiler_it_is_one_line(
 ) -> None:
     monkeypatch.setenv("CXX", str(tmp_path / "g++"))
     with pytest.raises(SystemExit):
-        cli.train([*SCORE, "--generator", str(small), "--out", str(tmp_path / "s"), "--compile", "true"])
+        cli.train([*SCORE, "--generator", str(small), "--out", str(tmp_path / "s"), "--compile"])
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "needs a C++ compiler" in line
     assert not (tmp_path / "s").exists()
@@ -110,7 +110,7 @@ def test_the_second_process_compiles_nothing(small: Path, tmp_path: Path) -> Non
     stores, kernels = [], []
     for run, prefix in enumerate(([sys.executable], [sys.executable], launch)):
         out = tmp_path / f"run{run}"
-        command = [*prefix, str(ROOT / "train.py"), *SCORE, "--generator", str(small), "--compile", "true"]
+        command = [*prefix, str(ROOT / "train.py"), *SCORE, "--generator", str(small), "--compile"]
         result = subprocess.run(
             [*command, "--out", str(out)], env=environment, capture_output=True, text=True, timeout=500, check=False
         )

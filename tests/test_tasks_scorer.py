@@ -212,7 +212,7 @@ def test_a_run_on_two_ranks_killed_and_resumed_ends_with_the_same_bits(tmp_path:
     kill(process)
     done = torch.load(last, weights_only=True)["epoch"] + 1
     assert 1 <= done < 12
-    run([*part, "--resume", "true"])
+    run([*part, "--resume"])
     whole, resumed = (torch.load(tmp_path / name / "s.ckpt", weights_only=True) for name in ("whole", "part"))
     assert whole["global_step"] == resumed["global_step"]
     for name, value in whole["state_dict"].items():

@@ -90,7 +90,7 @@ class ScoreStore:
         if numerics and not allow_numerics_change:
             raise UserError(
                 f"{self.root} was computed under another numerics record ({'; '.join(numerics)}): scores would agree "
-                "to 1e-2 sd, not bit for bit; --allow_numerics_change accepts that"
+                "to 1e-2 sd, not bit for bit; --allow-numerics-change accepts that"
             )
         if self.num != old.num or numerics:
             self._write_manifest()
