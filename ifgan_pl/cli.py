@@ -86,7 +86,7 @@ def stage_parser(stage: Callable[..., Any]) -> Parser:
     parameters = inspect.signature(stage).parameters
     if "images" in parameters:
         parser.add_argument("--images", nargs="+", default=[], metavar="PLACE", help=IMAGES)
-    skipped = {"trainer", "images", *FLAGS}
+    skipped: set[str | int] = {"trainer", "images", *FLAGS}
     parser.add_function_arguments(stage, skip=skipped, as_positional=stage is stages.convert)
     for flag in FLAGS.keys() & parameters.keys():
         parser.add_argument(f"--{flag.replace('_', '-')}", action="store_true", help=FLAGS[flag])
