@@ -15,6 +15,7 @@ from ifgan_pl.artefacts import json_digest, save_tensors
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.data.labels import read_labels, read_latents
+from ifgan_pl.data.scores import open_scores
 from ifgan_pl.data.store import ScoreStore, changed
 from ifgan_pl.errors import UserError
 from ifgan_pl.fit import fit_boundary
@@ -146,8 +147,9 @@ def boundary(
     """Fit the boundaries of all attributes at once, on latents that live on the device.
 
     Args:
-        scores: a store of `score`; or, with ``latents``, ``<attribute>_scores.npy`` (N, 1) or a CSV with a column an
-            attribute (and ``index`` or ``file`` to name rows of the latents).
+        scores: a store of `score`, or a file of its scores alone, such as the shipped ffhq-mobile-scores; or, with
+            ``latents``, ``<attribute>_scores.npy`` (N, 1) or a CSV with a column an attribute (and ``index`` or
+            ``file`` to name rows of the latents).
         latents: codes from elsewhere: ``.npy`` (N, d) or ``.safetensors`` with ``latents``.
         attributes: which columns; by default all.
         space: latent space of ``latents`` (a store knows its own).
@@ -171,7 +173,7 @@ def boundary(
         "attributes": list(attributes),
     }
     if latents is None:
-        store = ScoreStore.open(scores)
+        store = open_scores(scores)
         where: dict[str, Any] = {k: store.inputs[k] for k in ("space", "family", "num_ws", "truncation")}
         inputs = {**settings, "num": store.num, "scores": json_digest(store.inputs)}
     else:
@@ -235,7 +237,7 @@ def report(
     Returns:
         the page.
     """
-    store = ScoreStore.open(scores)
+    store = open_scores(scores)
     inputs = {"boundary": digest_of(boundary), "scores": json_digest(store.inputs), "num": store.num, "faces": faces}
     page = Path(out) / "index.html"
     if fresh("report", Path(out) / "report.json", inputs, lambda path: dict(json.loads(path.read_text()))):
