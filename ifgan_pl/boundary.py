@@ -34,9 +34,10 @@ class LinearBoundary(nn.Module):
         biases: (m,); ``None``: zeros.
         attributes: m distinct names.
         kinds: ``binary`` or ``continuous`` for each; ``None``: all binary.
-        space: ``z``, ``w`` or ``w+``; for W+ d = num_ws · w_dim and codes are flattened, layer after layer.
+        space: ``z``, ``w`` or ``w+``; W+ codes are flattened, layer after layer: d = len(layers) · w_dim.
         family: the generator family whose latent space it is; empty: unknown.
         num_ws: rows of a W+ code of the family.
+        layers: rows of W+ codes that the hyperplanes look at, and that edits along them move; ``None``: all.
         truncation: ψ of the sample; ``None``: mixed or unknown. For information.
         lambdas: (m,) score change per latent unit along the normal (section 3.1); ``None``: unknown (NaN).
         offsets: (m,) score on the boundary; the linear model is ``score = λ (nᵀx + b) + offset``.
@@ -66,6 +67,7 @@ class LinearBoundary(nn.Module):
         space: str,
         family: str = "",
         num_ws: int = 1,
+        layers: Sequence[int] | None = None,
         truncation: float | None = 1.0,
         lambdas: Tensor | None = None,
         offsets: Tensor | None = None,
@@ -91,6 +93,11 @@ class LinearBoundary(nn.Module):
                 f"space of {SPACES}, metric of {METRICS}, kinds of {KINDS}; got {space}, {metric}, {kinds}"
             )
         self.space, self.family, self.num_ws, self.truncation = space, family, num_ws, truncation
+        self.layers = tuple(range(num_ws)) if layers is None else tuple(layers)
+        if layers is not None and (
+            space != "w+" or not layers or sorted(set(layers) & set(range(num_ws))) != [*layers]
+        ):
+            raise ValueError(f"layers: rows of W+ codes in order, of 0 to {num_ws - 1}, expected; got {list(layers)}")
         self.metric = metric
         self.metrics, self.provenance = dict(metrics or {}), dict(provenance or {})
         self.normals = nn.Parameter(normals.detach().clone())
@@ -202,7 +209,7 @@ class LinearBoundary(nn.Module):
             metric: as in :meth:`direction`.
 
         Returns:
-            (d,); for W+ flattened.
+            (d,); for W+ (num_ws · w_dim,), zero in the layers that the boundary does not look at.
 
         Raises:
             UserError: as in :meth:`direction`, or no change asked for, one that is not finite, a unit that is unknown
@@ -241,7 +248,12 @@ class LinearBoundary(nn.Module):
         except ValueError:
             names = ", ".join(self.attributes[i] for i in chosen)
             raise UserError(f"the directions of {names} depend on each other; hold or edit fewer of them") from None
-        return step.to(self.normals.dtype)
+        step = step.to(self.normals.dtype)
+        if self.space != "w+" or len(self.layers) == self.num_ws:
+            return step
+        whole = step.new_zeros(self.num_ws, len(step) // len(self.layers))
+        whole[list(self.layers)] = step.view(len(self.layers), -1)
+        return whole.flatten()
 
     def semantic_covariance(self) -> Tensor:
         """``Σ_s = Λ Nᵀ Σ N Λ`` (m, m): what the linear model says of the covariance of the scores."""
@@ -274,19 +286,23 @@ class LinearBoundary(nn.Module):
         if codes is None:
             return
         dim = self.normals.shape[1]
-        if codes.shape[-1] != dim and not (self.space == "w+" and codes.ndim == 3 and codes[0].numel() == dim):
+        layered = self.space == "w+" and codes.ndim == 3
+        if layered and codes.shape[1] != self.num_ws:
+            raise UserError(f"the boundary is of codes with {self.num_ws} layers, the codes have {codes.shape[1]}")
+        if (self._flat(codes) if layered else codes).shape[-1] != dim:
             raise UserError(f"the boundary has dimension {dim}, the codes have {codes.shape[-1]}")
         if not bool(codes.isfinite().all()):
             raise UserError("the codes hold values that are not finite")
 
     def _flat(self, codes: Tensor) -> Tensor:
-        return codes.flatten(-2) if self.space == "w+" and codes.ndim == 3 else codes
+        return codes[:, list(self.layers)].flatten(-2) if self.space == "w+" and codes.ndim == 3 else codes
 
     # -- files
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file (see :mod:`ifgan_pl.artefacts`); equal boundaries give equal bytes."""
-        names = ("attributes", "kinds", "space", "family", "num_ws", "truncation", "metric", "metrics", "provenance")
+        names = ["attributes", "kinds", "space", "family", "num_ws", "truncation", "metric", "metrics", "provenance"]
+        names += ["layers"] if len(self.layers) < self.num_ws else []
         save_tensors(path, self.state_dict(), {"format": FORMAT, **{name: getattr(self, name) for name in names}})
 
     @classmethod

@@ -26,6 +26,7 @@ def fit_boundary(
     space: str,
     family: str = "",
     num_ws: int = 1,
+    layers: Sequence[int] | None = None,
     truncation: float | None = 1.0,
     selection: str = "all",
     solver: str = "ridge",
@@ -53,6 +54,7 @@ def fit_boundary(
         attributes: m names.
         kinds: ``binary`` or ``continuous`` for each; ``None``: binary where scores are in [0, 1] or of two values.
         space, family, num_ws, truncation: where the codes live; see :class:`LinearBoundary`.
+        layers: rows of (N, num_ws, w_dim) codes to fit, for a boundary of some layers or of one; ``None``: all.
         selection: ``all`` or ``extremes``.
         solver: a name of :data:`ifgan_pl.solvers.SOLVERS`.
         l2: penalty relative to the mean variance of a coordinate of the codes; ``"cv"``: by cross-validation, one for
@@ -76,6 +78,13 @@ def fit_boundary(
         UserError: counts or shapes that do not match, codes that are not finite, or no attribute that can be fitted.
     """
     names = list(attributes)
+    if layers is not None:
+        if space != "w+" or codes.ndim != 3 or not set(layers) <= set(range(codes.shape[1])):
+            raise UserError(
+                f"layers are rows of W+ codes (N, num_ws, w_dim), got {list(layers)} of {tuple(codes.shape)}"
+            )
+        layers = sorted(set(layers))
+        codes = codes[:, layers]
     codes = codes.flatten(1)
     device = torch.device(device or codes.device)
     _check(codes, scores, names, kinds, selection, solver, l2)
@@ -132,6 +141,7 @@ def fit_boundary(
         space=space,
         family=family,
         num_ws=num_ws,
+        layers=layers,
         truncation=truncation,
         lambdas=gather("lambda"),
         offsets=gather("offset"),

@@ -136,10 +136,11 @@ def boundary(
     latents: str | None = None,
     attributes: Sequence[str] = (),
     space: str = "w",
+    layers: Sequence[int] = (),
     family: str = "",
     selection: str = "all",
     solver: str = "ridge",
-    l2: float = 1.0,
+    l2: float | str = 1.0,
     metric: str = "covariance",
     seed: int = 0,
     out: str = f"{RUN}/boundary.safetensors",
@@ -153,10 +154,11 @@ def boundary(
         latents: codes from elsewhere: ``.npy`` (N, d) or ``.safetensors`` with ``latents``.
         attributes: which columns; by default all.
         space: latent space of ``latents`` (a store knows its own).
+        layers: rows of W+ codes that the boundary looks at and its edits move; by default all.
         family: latent family of ``latents``, e.g. stylegan2-ffhq; empty serves any generator of that dimension.
         selection: ``all`` samples, or the paper's ``extremes`` (top and bottom 2 %).
         solver: how the hyperplanes are fitted.
-        l2: penalty, relative to the mean variance of a coordinate; 1 edits better than what predicts best (about .1).
+        l2: penalty, relative to the mean variance of a coordinate; ``cv``: what predicts best; ``svc``: C = 1 of an SVM.
         metric: the metric in which directions are least; ``covariance``, ``sqrt`` or ``identity`` (the paper's).
         seed: of the validation split.
         out: the boundary file.
@@ -170,6 +172,7 @@ def boundary(
         "l2": l2,
         "metric": metric,
         "seed": seed,
+        "layers": list(layers),
         "attributes": list(attributes),
     }
     if latents is None:
@@ -186,6 +189,7 @@ def boundary(
         names, kinds = list(store.inputs["attributes"]), list(store.inputs["kinds"])
     else:
         codes = read_latents(latents)
+        where["num_ws"] = codes.shape[1] if codes.ndim == 3 else 1
         names, values = read_labels(scores, len(codes))
         kinds = []
     if attributes:
@@ -199,6 +203,7 @@ def boundary(
         attributes=names,
         kinds=kinds or None,
         **where,
+        layers=list(layers) or None,
         selection=selection,
         solver=solver,
         l2=l2,
