@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ifgan_pl import solvers
-from ifgan_pl.boundary import KINDS, LinearBoundary
+from ifgan_pl.boundary import KINDS, METRICS, SPACES, LinearBoundary
 from ifgan_pl.errors import UserError
 from ifgan_pl.newton import chunks, moments, sum_over_ranks
 from ifgan_pl.regularisation import CURVATURE, cross_validate
@@ -78,11 +78,14 @@ def fit_boundary(
         UserError: counts or shapes that do not match, codes that are not finite, or no attribute that can be fitted.
     """
     names = list(attributes)
+    if space not in SPACES or metric not in METRICS:
+        raise UserError(f"space of {', '.join(SPACES)}, metric of {', '.join(METRICS)} expected, got {space}, {metric}")
+    shape = tuple(codes.shape)
+    if len(shape) == 3 and space != "w+":
+        raise UserError(f"codes of shape {shape} are in W+, not in {space.upper()}")
     if layers is not None:
-        if space != "w+" or codes.ndim != 3 or not set(layers) <= set(range(codes.shape[1])):
-            raise UserError(
-                f"layers are rows of W+ codes (N, num_ws, w_dim), got {list(layers)} of {tuple(codes.shape)}"
-            )
+        if len(shape) != 3 or not set(layers) <= set(range(shape[1])):
+            raise UserError(f"layers are rows of W+ codes (N, num_ws, w_dim), got {list(layers)} of {shape}")
         layers = sorted(set(layers))
         codes = codes[:, layers]
     codes = codes.flatten(1)
@@ -101,9 +104,11 @@ def fit_boundary(
             columns.append(Column(name, kinds[j] if kinds else None, everyone[:, j], selection, validation, seed))
         except UserError as error:
             failed[name] = str(error)
-            warnings.warn(f"{name}: {error}", stacklevel=2)
+    reasons = [f"{name}: {reason}" for name, reason in failed.items()]
     if not columns:
-        raise UserError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+        raise UserError("; ".join(reasons))
+    for reason in reasons:
+        warnings.warn(reason, stacklevel=2)
 
     problem = _Problem(codes, columns, own, selection, solver, balanced, device)
     problem.solver = solve or problem.solver

@@ -158,7 +158,7 @@ def boundary(
         family: latent family of ``latents``, e.g. stylegan2-ffhq; empty serves any generator of that dimension.
         selection: ``all`` samples, or the paper's ``extremes`` (top and bottom 2 %).
         solver: how the hyperplanes are fitted.
-        l2: penalty, relative to the mean variance of a coordinate; ``cv``: what predicts best; ``svc``: C = 1 of an SVM.
+        l2: penalty, relative to the mean variance of a coordinate; ``cv``: what predicts best; ``svc``: C = 1.
         metric: the metric in which directions are least; ``covariance``, ``sqrt`` or ``identity`` (the paper's).
         seed: of the validation split.
         out: the boundary file.
