@@ -30,7 +30,7 @@ def fit_boundary(
     truncation: float | None = 1.0,
     selection: str = "all",
     solver: str = "ridge",
-    l2: float | str = 1.0,
+    l2: float | str = 0.1,
     balanced: bool = False,
     validation: float | None = None,
     refits: int = 0,
@@ -44,8 +44,9 @@ def fit_boundary(
 
     The paper's recipe (section 4.1) is ``selection="extremes", solver="hinge", l2="svc"``: the 2 % highest and lowest
     scores of each attribute, 70 % of them to fit and 30 % to validate. ``selection="all"`` fits the scores of all
-    samples. An attribute that cannot be fitted is left out with a warning, and ``metrics["failed"]`` says why. Under
-    torch.distributed every rank gives its own rows, and all get the same boundary.
+    samples, of binary attributes the probabilities. An attribute that cannot be fitted is left out with a warning, and
+    ``metrics["failed"]`` says why. Under torch.distributed every rank gives its own rows, and all get the same
+    boundary.
 
     Args:
         codes: (N, d) floating, as synthesis receives them, after truncation; W+ may be (N, num_ws, w_dim).
@@ -205,11 +206,11 @@ class _Problem:
         return self.solver(self.inputs, self.targets, l2=penalty, **self.options)
 
     def planes(self, solution: solvers.Solution) -> tuple[Tensor, Tensor]:
-        """Unit normals and biases; where scores are fitted, planes of predicted score = threshold."""
+        """Unit normals and biases; of ridge on all samples, planes where the predicted value is the threshold."""
         length = torch.linalg.vector_norm(solution.weights, dim=1)
         biases = solution.biases
         if self.name == "ridge" and self.selection == "all":
-            biases = biases - biases.new_tensor([(c.threshold - c.mean) / c.sd for c in self.columns])
+            biases = biases - biases.new_tensor([c.standardised()[1] for c in self.columns])
         return solution.weights / length[:, None], biases / length
 
     def bootstrap(self, solution: solvers.Solution, refits: int, seed: int) -> list[dict[str, float]]:

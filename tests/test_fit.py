@@ -283,3 +283,18 @@ def test_w_plus_codes_are_fitted_layer_after_layer(data: Data) -> None:
     assert ((boundary.normals * normals).sum(1) > 0.97).all()
     torch.testing.assert_close(boundary.distance(ws), boundary.distance(codes))
     boundary.check_codes(ws, space="w+")
+
+
+def test_ridge_fits_probabilities_of_logits(data: Data) -> None:
+    """What lies in the saturated tail of a logit does not turn the normal."""
+    codes, normals, scores = data
+    tail = 3 * scores[:, :1]
+    sure = tail[:, 0] > 3
+    tail[sure] += 60 * codes[sure, 5:6]  # the scorer's own whim where it is sure already
+    options = {"attributes": ["smile"], "space": "w", "l2": 1e-3}
+    assert 0.01 < sure.float().mean() < 0.3
+    logits = fit_boundary(codes, tail, kinds=["binary"], **options)  # type: ignore[arg-type]
+    as_they_are = fit_boundary(codes, tail, kinds=["continuous"], **options)  # type: ignore[arg-type]
+    cosines = [float((b.normals[0].detach() * normals[0]).sum()) for b in (logits, as_they_are)]
+    assert cosines[0] > 0.95
+    assert cosines[0] > cosines[1] + 0.02
