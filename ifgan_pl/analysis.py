@@ -1,6 +1,6 @@
 """What boundaries do: cosines, covariance of the scores, and re-scoring of edited faces. Tensors in, tensors out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,12 +57,47 @@ def rescore(
     strength: float = 1.0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Rescoring:
-    """Edit along each attribute and measure all (section 4.4).
+    """Edit along each attribute and measure all (section 4.4), holding nothing and holding all the others.
+
+    Args:
+        editor, scorer, codes, columns, truncation, resolution, strength, progress: see :func:`movement`.
+    """
+    measured = {
+        name: movement(
+            editor,
+            scorer,
+            codes,
+            hold=hold,
+            columns=columns,
+            truncation=truncation,
+            resolution=resolution,
+            strength=strength,
+            progress=progress,
+        )
+        for name, hold in (("single", ()), ("held", "all"))
+    }
+    return Rescoring(tuple(editor.boundary.attributes), strength, **measured)
+
+
+def movement(
+    editor: Editor,
+    scorer: Callable[[Tensor], Tensor],
+    codes: Tensor,
+    *,
+    hold: Sequence[str] | str = "all",
+    columns: list[int],
+    truncation: float,
+    resolution: int | None,
+    strength: float = 1.0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Tensor:
+    """Mean movement of the scores (m, m) in standard deviations: a row an edit, a column a score.
 
     Args:
         editor: generator and boundary.
         scorer: pictures -> (n, M).
-        codes: (N, …) faces that took no part in the fit.
+        codes: (N, …) faces.
+        hold: what the edits hold.
         columns: columns of the scorer that belong to the boundary's attributes, in their order.
         truncation, resolution: see :meth:`Editor.pictures`.
         strength: of the edits, in standard deviations.
@@ -70,18 +105,15 @@ def rescore(
     """
     boundary = editor.boundary
     space = "w+" if codes.ndim == 3 else boundary.space
-    movements = {}
-    for name, hold in (("single", ()), ("held", "all")):
-        rows = []
-        for attribute in boundary.attributes:
-            ends = []
-            for sign in (1, -1):
-                edited = editor.shifted(codes, {attribute: sign * strength}, hold=hold)
-                scores = score_codes(
-                    editor.generator, scorer, edited, space=space, truncation=truncation, resolution=resolution
-                )
-                ends.append(scores[:, columns])
-                progress(len(codes))
-            rows.append((ends[0] - ends[1]).mean(0) / 2 / boundary.score_sd.to(ends[0]))
-        movements[name] = torch.stack(rows).cpu()
-    return Rescoring(tuple(boundary.attributes), strength, **movements)
+    rows = []
+    for attribute in boundary.attributes:
+        ends = []
+        for sign in (1, -1):
+            edited = editor.shifted(codes, {attribute: sign * strength}, hold=hold)
+            scores = score_codes(
+                editor.generator, scorer, edited, space=space, truncation=truncation, resolution=resolution
+            )
+            ends.append(scores[:, columns])
+            progress(len(codes))
+        rows.append((ends[0] - ends[1]).mean(0) / 2 / boundary.score_sd.to(ends[0]))
+    return torch.stack(rows).cpu()

@@ -43,6 +43,8 @@ class LinearBoundary(nn.Module):
         offsets: (m,) score on the boundary; the linear model is ``score = λ (nᵀx + b) + offset``.
         score_mean, score_sd: (m,) of the sample.
         calibration: (m, 2) slope and intercept of the logit of the attribute's probability in the distance.
+        edit_normals: (m, d) filters for edits in the metrics of the codes: the change of distance that a shift δ was
+            measured to cause is ``edit_normalsᵀδ``, see :meth:`correct_edits`; ``None``: the normals.
         code_mean, covariance: (d,) and (d, d) of the sample's codes; ``None``: unknown (in Z: 0 and the identity).
         metric: the default of :meth:`direction` and :meth:`edit_shift`; ``covariance``, ``sqrt`` or ``identity``.
         metrics: JSON-able figures of the fit, e.g. accuracies, by attribute.
@@ -54,6 +56,7 @@ class LinearBoundary(nn.Module):
     score_mean: Tensor
     score_sd: Tensor
     calibration: Tensor
+    edit_normals: Tensor | None
     code_mean: Tensor | None
     covariance: Tensor | None
 
@@ -74,6 +77,7 @@ class LinearBoundary(nn.Module):
         score_mean: Tensor | None = None,
         score_sd: Tensor | None = None,
         calibration: Tensor | None = None,
+        edit_normals: Tensor | None = None,
         code_mean: Tensor | None = None,
         covariance: Tensor | None = None,
         metric: str = "covariance",
@@ -105,11 +109,12 @@ class LinearBoundary(nn.Module):
         for name, value in zip(STATISTICS, (lambdas, offsets, score_mean, score_sd, calibration), strict=True):
             unknown = normals.new_full((count, *STATISTICS[name]), torch.nan)
             self.register_buffer(name, unknown if value is None else value.to(normals))
+        self.register_buffer("edit_normals", None if edit_normals is None else edit_normals.to(normals))
         if space == "z" and covariance is None:
             covariance, code_mean = torch.eye(dim), torch.zeros(dim)
         self.register_buffer("code_mean", None if code_mean is None else code_mean.to(normals))
         self.register_buffer("covariance", None if covariance is None else covariance.to(normals))
-        shapes = {"biases": (count,), "code_mean": (dim,), "covariance": (dim, dim)}
+        shapes = {"biases": (count,), "edit_normals": (count, dim), "code_mean": (dim,), "covariance": (dim, dim)}
         for name, shape in {**shapes, **{name: (count, *rest) for name, rest in STATISTICS.items()}}.items():
             value = getattr(self, name)
             if value is not None and value.shape != shape:
@@ -240,9 +245,8 @@ class LinearBoundary(nn.Module):
             wanted = wanted * sizes
         elif unit != "latent":
             raise UserError(f"unknown unit {unit!r}; known: std, latent")
-        normals = self.normals[chosen].double()
-        normals = normals / normals.norm(dim=1, keepdim=True)
         matrix = self._metric(metric)
+        normals = self._edit_filters(metric)[chosen]
         try:
             step = functional.minimum_norm_edit(normals, torch.ones_like(wanted), wanted, matrix)
         except ValueError:
@@ -254,6 +258,27 @@ class LinearBoundary(nn.Module):
         whole = step.new_zeros(self.num_ws, len(step) // len(self.layers))
         whole[list(self.layers)] = step.view(len(self.layers), -1)
         return whole.flatten()
+
+    def correct_edits(self, movement: Tensor) -> None:
+        """Make up for what edits were measured to miss, by a secant step: scores are not quite linear in the code.
+
+        Afterwards the linear model of edits predicts ``movement`` for the shifts that were measured, and new shifts
+        leave the held attributes where they are by that measure. Metric ``identity`` stays the paper's.
+
+        Args:
+            movement: (m, m) mean change of each score (column) in its standard deviations per standard deviation of
+                edit (row), all others held, in the default metric; as :func:`ifgan_pl.analysis.rescore` measures it.
+        """
+        sizes = (self.score_sd / self.lambdas).double()
+        measured = movement.to(sizes).mT * sizes[:, None]  # distance along the normal of the row
+        self.edit_normals = (measured / sizes @ self._edit_filters(None)).to(self.normals.dtype)
+
+    def _edit_filters(self, metric: str | None) -> Tensor:
+        """(m, d) float64: what maps a shift to changes of distance."""
+        if self.edit_normals is not None and (metric or self.metric) != "identity":
+            return self.edit_normals.double()
+        normals = self.normals.detach().double()
+        return normals / normals.norm(dim=1, keepdim=True)
 
     def semantic_covariance(self) -> Tensor:
         """``Σ_s = Λ Nᵀ Σ N Λ`` (m, m): what the linear model says of the covariance of the scores."""
