@@ -27,7 +27,7 @@ import torch
 from judges import Array, age_and_gender, identities
 from torch import Tensor
 
-from ifgan_pl.analysis import movement
+from ifgan_pl.analysis import correct_edits
 from ifgan_pl.artefacts import file_digest, write_json
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
@@ -187,7 +187,7 @@ def fitted(
             editor, faces = Editor(generator, boundary), codes[: int(correct[0])]
             look = {"columns": list(range(len(NAMES))), "truncation": TRUNCATION, "resolution": 128}
             with torch.inference_mode():
-                boundary.correct_edits(movement(editor, load_scorer(scorer), faces, **look))
+                correct_edits(editor, load_scorer(scorer), faces, scores, **look)
         boundary.save(path)
     return LinearBoundary.load(path), metric, "all" if hold == "all" else ()
 

@@ -43,8 +43,8 @@ class LinearBoundary(nn.Module):
         offsets: (m,) score on the boundary; the linear model is ``score = λ (nᵀx + b) + offset``.
         score_mean, score_sd: (m,) of the sample.
         calibration: (m, 2) slope and intercept of the logit of the attribute's probability in the distance.
-        edit_normals: (m, d) filters for edits in the metrics of the codes: the change of distance that a shift δ was
-            measured to cause is ``edit_normalsᵀδ``, see :meth:`correct_edits`; ``None``: the normals.
+        edit_normals: (m, d) filters that take the place of the normals where shifts in the metrics of the codes are
+            computed, see :meth:`correct_edits`; ``None``: the normals.
         code_mean, covariance: (d,) and (d, d) of the sample's codes; ``None``: unknown (in Z: 0 and the identity).
         metric: the default of :meth:`direction` and :meth:`edit_shift`; ``covariance``, ``sqrt`` or ``identity``.
         metrics: JSON-able figures of the fit, e.g. accuracies, by attribute.
@@ -262,16 +262,19 @@ class LinearBoundary(nn.Module):
     def correct_edits(self, movement: Tensor) -> None:
         """Make up for what edits were measured to miss, by a secant step: scores are not quite linear in the code.
 
-        Afterwards the linear model of edits predicts ``movement`` for the shifts that were measured, and new shifts
-        leave the held attributes where they are by that measure. Metric ``identity`` stays the paper's.
+        Afterwards edits leave the held attributes where they are by that measure; how far the edited ones go is still
+        what the linear model says. Metric ``identity`` stays the paper's.
 
         Args:
             movement: (m, m) mean change of each score (column) in its standard deviations per standard deviation of
                 edit (row), all others held, in the default metric; as :func:`ifgan_pl.analysis.rescore` measures it.
         """
         sizes = (self.score_sd / self.lambdas).double()
-        measured = movement.to(sizes).mT * sizes[:, None]  # distance along the normal of the row
-        self.edit_normals = (measured / sizes @ self._edit_filters(None)).to(self.normals.dtype)
+        moved = (
+            movement.to(sizes).mT * sizes[:, None]
+        )  # distance along the normal of the row, of the edit of the column
+        scale = torch.linalg.inv(moved).diagonal() * sizes  # leaves the length of the edits as it was
+        self.edit_normals = (scale[:, None] * moved / sizes @ self._edit_filters(None)).to(self.normals.dtype)
 
     def _edit_filters(self, metric: str | None) -> Tensor:
         """(m, d) float64: what maps a shift to changes of distance."""

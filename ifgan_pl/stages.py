@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ifgan_pl import __version__
-from ifgan_pl.analysis import movement
+from ifgan_pl.analysis import correct_edits
 from ifgan_pl.artefacts import json_digest, save_tensors
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
@@ -196,7 +196,8 @@ def boundary(
     if fresh("boundary", out, inputs, lambda path: LinearBoundary.load(path).provenance):
         return Path(out)
     if latents is None:
-        codes, values = store.load()
+        codes, scored = store.load()
+        values = scored
         names, kinds = list(store.inputs["attributes"]), list(store.inputs["kinds"])
     else:
         codes = read_latents(latents)
@@ -230,7 +231,7 @@ def boundary(
         model, judge = makers_of(store, str(store.inputs["generator_name"]), scorer)
         columns = [attribute_index(n, store.inputs["attributes"]) for n in fitted.attributes]
         views = {"truncation": store.inputs["truncation"], "resolution": store.inputs["resolution"]}
-        fitted.correct_edits(movement(Editor(model, fitted), judge, codes[:correct], columns=columns, **views))
+        correct_edits(Editor(model, fitted), judge, codes[:correct], scored, columns=columns, **views)
     fitted.save(out)
     say(f"boundary: {', '.join(fitted.attributes)} from {len(codes)} codes in {out}")
     return Path(out)
