@@ -280,8 +280,7 @@ class LinearBoundary(nn.Module):
         """(m, d) float64: what maps a shift to changes of distance."""
         if self.edit_normals is not None and (metric or self.metric) != "identity":
             return self.edit_normals.double()
-        normals = self.normals.detach().double()
-        return normals / normals.norm(dim=1, keepdim=True)
+        return torch.nn.functional.normalize(self.normals.detach().double(), dim=1)
 
     def semantic_covariance(self) -> Tensor:
         """``Σ_s = Λ Nᵀ Σ N Λ`` (m, m): what the linear model says of the covariance of the scores."""
