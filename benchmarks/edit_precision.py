@@ -115,8 +115,8 @@ class Panel:
         self.generator, self.judge, self.faces, self.watched = generator, load_scorer(judge), faces, watched
         self.resolution, self.folder = resolution, folder
         self.codes = sample_codes(generator, range(faces), seed=FACES_SEED, space="w", truncation=TRUNCATION)
-        dtype = next(iter(generator.parameters())).dtype  # type: ignore[attr-defined]
-        self.key = f"{file_digest(judge)} {resolution} {dtype}"
+        parts = sorted({str(p.dtype) for p in generator.parameters()})  # type: ignore[attr-defined]
+        self.key = f"{file_digest(judge)} {resolution} {parts}"
         self.original = self.look(torch.zeros(self.codes.shape[1]), faces)
         self.sd = self.original["scores"].std(0, ddof=1)
 
@@ -224,9 +224,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/edit-precision"))
     args = parser.parse_args()
     scorers = {name: trained(name, args.out, args.images) for name in SCORERS}
-    generator = load_generator("ffhq-mobile")
-    if args.bfloat16:
-        generator.to(torch.bfloat16)  # type: ignore[attr-defined]
+    generator = load_generator("ffhq-mobile", dtype=torch.bfloat16 if args.bfloat16 else torch.float32)
     panel = Panel(generator, scorers["B"], args.faces, args.identity, args.resolution, args.out / "looks")
     runs: list[tuple[str, LinearBoundary, str | None, Any]] = []
     if args.boundary:
