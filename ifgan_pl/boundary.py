@@ -34,14 +34,17 @@ class LinearBoundary(nn.Module):
         biases: (m,); ``None``: zeros.
         attributes: m distinct names.
         kinds: ``binary`` or ``continuous`` for each; ``None``: all binary.
-        space: ``z``, ``w`` or ``w+``; for W+ d = num_ws · w_dim and codes are flattened, layer after layer.
+        space: ``z``, ``w`` or ``w+``; W+ codes are flattened, layer after layer: d = len(layers) · w_dim.
         family: the generator family whose latent space it is; empty: unknown.
         num_ws: rows of a W+ code of the family.
+        layers: rows of W+ codes that the hyperplanes look at, and that edits along them move; ``None``: all.
         truncation: ψ of the sample; ``None``: mixed or unknown. For information.
         lambdas: (m,) score change per latent unit along the normal (section 3.1); ``None``: unknown (NaN).
         offsets: (m,) score on the boundary; the linear model is ``score = λ (nᵀx + b) + offset``.
         score_mean, score_sd: (m,) of the sample.
         calibration: (m, 2) slope and intercept of the logit of the attribute's probability in the distance.
+        edit_normals: (m, d) filters that take the place of the normals where shifts in the metrics of the codes are
+            computed, see :meth:`correct_edits`; ``None``: the normals.
         code_mean, covariance: (d,) and (d, d) of the sample's codes; ``None``: unknown (in Z: 0 and the identity).
         metric: the default of :meth:`direction` and :meth:`edit_shift`; ``covariance``, ``sqrt`` or ``identity``.
         metrics: JSON-able figures of the fit, e.g. accuracies, by attribute.
@@ -53,6 +56,7 @@ class LinearBoundary(nn.Module):
     score_mean: Tensor
     score_sd: Tensor
     calibration: Tensor
+    edit_normals: Tensor | None
     code_mean: Tensor | None
     covariance: Tensor | None
 
@@ -66,12 +70,14 @@ class LinearBoundary(nn.Module):
         space: str,
         family: str = "",
         num_ws: int = 1,
+        layers: Sequence[int] | None = None,
         truncation: float | None = 1.0,
         lambdas: Tensor | None = None,
         offsets: Tensor | None = None,
         score_mean: Tensor | None = None,
         score_sd: Tensor | None = None,
         calibration: Tensor | None = None,
+        edit_normals: Tensor | None = None,
         code_mean: Tensor | None = None,
         covariance: Tensor | None = None,
         metric: str = "covariance",
@@ -91,6 +97,11 @@ class LinearBoundary(nn.Module):
                 f"space of {SPACES}, metric of {METRICS}, kinds of {KINDS}; got {space}, {metric}, {kinds}"
             )
         self.space, self.family, self.num_ws, self.truncation = space, family, num_ws, truncation
+        self.layers = tuple(range(num_ws)) if layers is None else tuple(layers)
+        if layers is not None and (
+            space != "w+" or not layers or sorted(set(layers) & set(range(num_ws))) != [*layers]
+        ):
+            raise ValueError(f"layers: rows of W+ codes in order, of 0 to {num_ws - 1}, expected; got {list(layers)}")
         self.metric = metric
         self.metrics, self.provenance = dict(metrics or {}), dict(provenance or {})
         self.normals = nn.Parameter(normals.detach().clone())
@@ -98,11 +109,12 @@ class LinearBoundary(nn.Module):
         for name, value in zip(STATISTICS, (lambdas, offsets, score_mean, score_sd, calibration), strict=True):
             unknown = normals.new_full((count, *STATISTICS[name]), torch.nan)
             self.register_buffer(name, unknown if value is None else value.to(normals))
+        self.register_buffer("edit_normals", None if edit_normals is None else edit_normals.to(normals))
         if space == "z" and covariance is None:
             covariance, code_mean = torch.eye(dim), torch.zeros(dim)
         self.register_buffer("code_mean", None if code_mean is None else code_mean.to(normals))
         self.register_buffer("covariance", None if covariance is None else covariance.to(normals))
-        shapes = {"biases": (count,), "code_mean": (dim,), "covariance": (dim, dim)}
+        shapes = {"biases": (count,), "edit_normals": (count, dim), "code_mean": (dim,), "covariance": (dim, dim)}
         for name, shape in {**shapes, **{name: (count, *rest) for name, rest in STATISTICS.items()}}.items():
             value = getattr(self, name)
             if value is not None and value.shape != shape:
@@ -202,7 +214,7 @@ class LinearBoundary(nn.Module):
             metric: as in :meth:`direction`.
 
         Returns:
-            (d,); for W+ flattened.
+            (d,); for W+ (num_ws · w_dim,), zero in the layers that the boundary does not look at.
 
         Raises:
             UserError: as in :meth:`direction`, or no change asked for, one that is not finite, a unit that is unknown
@@ -233,15 +245,42 @@ class LinearBoundary(nn.Module):
             wanted = wanted * sizes
         elif unit != "latent":
             raise UserError(f"unknown unit {unit!r}; known: std, latent")
-        normals = self.normals[chosen].double()
-        normals = normals / normals.norm(dim=1, keepdim=True)
         matrix = self._metric(metric)
+        normals = self._edit_filters(metric)[chosen]
         try:
             step = functional.minimum_norm_edit(normals, torch.ones_like(wanted), wanted, matrix)
         except ValueError:
             names = ", ".join(self.attributes[i] for i in chosen)
             raise UserError(f"the directions of {names} depend on each other; hold or edit fewer of them") from None
-        return step.to(self.normals.dtype)
+        step = step.to(self.normals.dtype)
+        if self.space != "w+" or len(self.layers) == self.num_ws:
+            return step
+        whole = step.new_zeros(self.num_ws, len(step) // len(self.layers))
+        whole[list(self.layers)] = step.view(len(self.layers), -1)
+        return whole.flatten()
+
+    def correct_edits(self, movement: Tensor) -> None:
+        """Make up for what edits were measured to miss, by a secant step: scores are not quite linear in the code.
+
+        Afterwards edits leave the held attributes where they are by that measure; how far the edited ones go is still
+        what the linear model says. Metric ``identity`` stays the paper's.
+
+        Args:
+            movement: (m, m) mean change of each score (column) in its standard deviations per standard deviation of
+                edit (row), all others held, in the default metric; as :func:`ifgan_pl.analysis.rescore` measures it.
+        """
+        sizes = (self.score_sd / self.lambdas).double()
+        moved = (
+            movement.to(sizes).mT * sizes[:, None]
+        )  # distance along the normal of the row, of the edit of the column
+        scale = torch.linalg.inv(moved).diagonal() * sizes  # leaves the length of the edits as it was
+        self.edit_normals = (scale[:, None] * moved / sizes @ self._edit_filters(None)).to(self.normals.dtype)
+
+    def _edit_filters(self, metric: str | None) -> Tensor:
+        """(m, d) float64: what maps a shift to changes of distance."""
+        if self.edit_normals is not None and (metric or self.metric) != "identity":
+            return self.edit_normals.double()
+        return torch.nn.functional.normalize(self.normals.detach().double(), dim=1)
 
     def semantic_covariance(self) -> Tensor:
         """``Σ_s = Λ Nᵀ Σ N Λ`` (m, m): what the linear model says of the covariance of the scores."""
@@ -274,19 +313,23 @@ class LinearBoundary(nn.Module):
         if codes is None:
             return
         dim = self.normals.shape[1]
-        if codes.shape[-1] != dim and not (self.space == "w+" and codes.ndim == 3 and codes[0].numel() == dim):
+        layered = self.space == "w+" and codes.ndim == 3
+        if layered and codes.shape[1] != self.num_ws:
+            raise UserError(f"the boundary is of codes with {self.num_ws} layers, the codes have {codes.shape[1]}")
+        if (self._flat(codes) if layered else codes).shape[-1] != dim:
             raise UserError(f"the boundary has dimension {dim}, the codes have {codes.shape[-1]}")
         if not bool(codes.isfinite().all()):
             raise UserError("the codes hold values that are not finite")
 
     def _flat(self, codes: Tensor) -> Tensor:
-        return codes.flatten(-2) if self.space == "w+" and codes.ndim == 3 else codes
+        return codes[:, list(self.layers)].flatten(-2) if self.space == "w+" and codes.ndim == 3 else codes
 
     # -- files
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file (see :mod:`ifgan_pl.artefacts`); equal boundaries give equal bytes."""
-        names = ("attributes", "kinds", "space", "family", "num_ws", "truncation", "metric", "metrics", "provenance")
+        names = ["attributes", "kinds", "space", "family", "num_ws", "truncation", "metric", "metrics", "provenance"]
+        names += ["layers"] if len(self.layers) < self.num_ws else []
         save_tensors(path, self.state_dict(), {"format": FORMAT, **{name: getattr(self, name) for name in names}})
 
     @classmethod

@@ -206,6 +206,7 @@ class one_line_errors:
 
     def __enter__(self) -> None:
         warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.formatwarning = lambda message, *where, **more: f"warning: {message}\n"
         for name in ("pytorch_lightning", "lightning_fabric"):
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)

@@ -31,7 +31,7 @@ class Editor:
         check_space(generator, boundary.space)
         boundary.check_codes(space=boundary.space, family=generator.family)
         dim = generator.z_dim if boundary.space == "z" else generator.w_dim
-        dim *= generator.num_ws if boundary.space == "w+" else 1
+        dim *= len(boundary.layers) if boundary.space == "w+" else 1
         if boundary.normals.shape[1] != dim:
             raise UserError(
                 f"the boundary has dimension {boundary.normals.shape[1]}, {generator.name} has {dim} in "

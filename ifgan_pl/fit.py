@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ifgan_pl import solvers
-from ifgan_pl.boundary import KINDS, LinearBoundary
+from ifgan_pl.boundary import KINDS, METRICS, SPACES, LinearBoundary
 from ifgan_pl.errors import UserError
 from ifgan_pl.newton import chunks, moments, sum_over_ranks
 from ifgan_pl.regularisation import CURVATURE, cross_validate
@@ -26,10 +26,11 @@ def fit_boundary(
     space: str,
     family: str = "",
     num_ws: int = 1,
+    layers: Sequence[int] | None = None,
     truncation: float | None = 1.0,
     selection: str = "all",
     solver: str = "ridge",
-    l2: float | str = 1.0,
+    l2: float | str = 0.1,
     balanced: bool = False,
     validation: float | None = None,
     refits: int = 0,
@@ -43,8 +44,9 @@ def fit_boundary(
 
     The paper's recipe (section 4.1) is ``selection="extremes", solver="hinge", l2="svc"``: the 2 % highest and lowest
     scores of each attribute, 70 % of them to fit and 30 % to validate. ``selection="all"`` fits the scores of all
-    samples. An attribute that cannot be fitted is left out with a warning, and ``metrics["failed"]`` says why. Under
-    torch.distributed every rank gives its own rows, and all get the same boundary.
+    samples, of binary attributes the probabilities. An attribute that cannot be fitted is left out with a warning, and
+    ``metrics["failed"]`` says why. Under torch.distributed every rank gives its own rows, and all get the same
+    boundary.
 
     Args:
         codes: (N, d) floating, as synthesis receives them, after truncation; W+ may be (N, num_ws, w_dim).
@@ -53,6 +55,7 @@ def fit_boundary(
         attributes: m names.
         kinds: ``binary`` or ``continuous`` for each; ``None``: binary where scores are in [0, 1] or of two values.
         space, family, num_ws, truncation: where the codes live; see :class:`LinearBoundary`.
+        layers: rows of (N, num_ws, w_dim) codes to fit, for a boundary of some layers or of one; ``None``: all.
         selection: ``all`` or ``extremes``.
         solver: a name of :data:`ifgan_pl.solvers.SOLVERS`.
         l2: penalty relative to the mean variance of a coordinate of the codes; ``"cv"``: by cross-validation, one for
@@ -76,6 +79,16 @@ def fit_boundary(
         UserError: counts or shapes that do not match, codes that are not finite, or no attribute that can be fitted.
     """
     names = list(attributes)
+    if space not in SPACES or metric not in METRICS:
+        raise UserError(f"space of {', '.join(SPACES)}, metric of {', '.join(METRICS)} expected, got {space}, {metric}")
+    shape = tuple(codes.shape)
+    if len(shape) == 3 and space != "w+":
+        raise UserError(f"codes of shape {shape} are in W+, not in {space.upper()}")
+    if layers is not None:
+        if len(shape) != 3 or not set(layers) <= set(range(shape[1])):
+            raise UserError(f"layers are rows of W+ codes (N, num_ws, w_dim), got {list(layers)} of {shape}")
+        layers = sorted(set(layers))
+        codes = codes[:, layers]
     codes = codes.flatten(1)
     device = torch.device(device or codes.device)
     _check(codes, scores, names, kinds, selection, solver, l2)
@@ -92,9 +105,11 @@ def fit_boundary(
             columns.append(Column(name, kinds[j] if kinds else None, everyone[:, j], selection, validation, seed))
         except UserError as error:
             failed[name] = str(error)
-            warnings.warn(f"{name}: {error}", stacklevel=2)
+    reasons = [f"{name}: {reason}" for name, reason in failed.items()]
     if not columns:
-        raise UserError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+        raise UserError("; ".join(reasons))
+    for reason in reasons:
+        warnings.warn(reason, stacklevel=2)
 
     problem = _Problem(codes, columns, own, selection, solver, balanced, device)
     problem.solver = solve or problem.solver
@@ -132,6 +147,7 @@ def fit_boundary(
         space=space,
         family=family,
         num_ws=num_ws,
+        layers=layers,
         truncation=truncation,
         lambdas=gather("lambda"),
         offsets=gather("offset"),
@@ -190,11 +206,11 @@ class _Problem:
         return self.solver(self.inputs, self.targets, l2=penalty, **self.options)
 
     def planes(self, solution: solvers.Solution) -> tuple[Tensor, Tensor]:
-        """Unit normals and biases; where scores are fitted, planes of predicted score = threshold."""
+        """Unit normals and biases; of ridge on all samples, planes where the predicted value is the threshold."""
         length = torch.linalg.vector_norm(solution.weights, dim=1)
         biases = solution.biases
         if self.name == "ridge" and self.selection == "all":
-            biases = biases - biases.new_tensor([(c.threshold - c.mean) / c.sd for c in self.columns])
+            biases = biases - biases.new_tensor([c.standardised()[1] for c in self.columns])
         return solution.weights / length[:, None], biases / length
 
     def bootstrap(self, solution: solvers.Solution, refits: int, seed: int) -> list[dict[str, float]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ifgan_pl.analysis import Rescoring, correlation, cosine_matrix, rescore
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
+from ifgan_pl.data.scores import ScoreFile
 from ifgan_pl.data.store import ScoreStore
 from ifgan_pl.editor import Editor
 from ifgan_pl.generators.base import Generator
@@ -29,7 +30,7 @@ STRIP_STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 def build_report(
     generator: Generator,
     scorer: Callable[[Tensor], Tensor],
-    store: ScoreStore,
+    store: ScoreStore | ScoreFile,
     boundary: LinearBoundary,
     folder: str | Path,
     *,
@@ -164,7 +165,7 @@ def rescored(rescoring: Rescoring, faces: int) -> str:
     return text + embed(figure) + table(["attribute", "precision, single", "precision, hold all"], rows)
 
 
-def strips(editor: Editor, codes: Tensor, store: ScoreStore) -> str:
+def strips(editor: Editor, codes: Tensor, store: ScoreStore | ScoreFile) -> str:
     """A strip an attribute, all others held, at the resolution that was scored."""
     resolution = store.inputs["resolution"]
     parts = []

@@ -92,12 +92,22 @@ class Column:
         if self.selection == "extremes":
             positive = self.scores > self.scores[self.part == TRAIN].median()
         if solver == "ridge":
-            target = (self.scores - self.mean) / self.sd if self.selection == "all" else 2.0 * positive - 1
+            target = self.standardised()[0] if self.selection == "all" else 2.0 * positive - 1
         elif solver == "logistic":
             target = self.probability() if self.selection == "all" else positive.double()
         else:
             target = 2.0 * positive - 1
         return target.masked_fill(self.part != TRAIN, torch.nan)
+
+    def standardised(self) -> tuple[Tensor, float]:
+        """(N,) what least squares predicts, of mean 0 and deviation 1, and where the threshold lies on that scale.
+
+        Of a binary attribute its probability: how far beyond sure a logit is tells of the scorer, not of the picture,
+        and directions fitted to logits move other attributes twice as much.
+        """
+        values, threshold = (self.probability(), 0.5) if self.kind == "binary" else (self.scores, self.threshold)
+        mean, sd = values[self.valid].mean(), values[self.valid].std()
+        return (values - mean) / sd, float((threshold - mean) / sd)
 
     def probability(self) -> Tensor:
         """(N,) soft label in [0, 1]: how surely a sample lies on the attribute's side."""

@@ -7,6 +7,7 @@ import torch
 from ifgan_pl import functional
 from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.errors import UserError
+from ifgan_pl.fit import fit_boundary
 
 BOUNDARIES = Path(__file__).parents[2] / "shared" / "data" / "interfacegan_boundaries"
 NAMES = ("smile", "male", "age")
@@ -254,3 +255,46 @@ def test_the_orthogonality_penalty_pulls_normals_apart() -> None:
 def test_losses_name_themselves() -> None:
     with pytest.raises(ValueError, match="loss of squared, logistic, squared_hinge, hinge expected, got 'mse'"):
         make().loss(codes(), torch.ones(6, 3), "mse")
+
+
+def test_a_boundary_of_some_layers_reads_and_moves_only_them(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ws = torch.randn(3000, 4, 5, generator=generator)
+    normal = torch.nn.functional.normalize(torch.arange(1.0, 6.0), dim=0)
+    scores = torch.stack([ws[:, 2] @ normal, ws[:, 0, 0]], 1)
+    options = {"attributes": ["a", "b"], "kinds": ["continuous"] * 2, "space": "w+", "num_ws": 4, "l2": 1e-3}
+    boundary = fit_boundary(ws, scores, layers=[2], **options)  # type: ignore[arg-type]
+    assert boundary.normals.shape == (2, 5)
+    torch.testing.assert_close(boundary.normals[0].detach(), normal, atol=1e-3, rtol=0)
+    boundary.save(tmp_path / "b.safetensors")
+    loaded = LinearBoundary.load(tmp_path / "b.safetensors")
+    assert loaded.layers == (2,)
+    loaded.check_codes(ws, space="w+")
+    moved = ws + loaded.edit_shift({"a": 1.0}, unit="latent", metric="identity").view(4, 5)
+    assert torch.equal(moved[:, [0, 1, 3]], ws[:, [0, 1, 3]])
+    change = (loaded.distance(moved) - loaded.distance(ws))[:, 0]
+    torch.testing.assert_close(change, torch.ones(3000), atol=1e-4, rtol=0)
+    with pytest.raises(UserError, match="4 layers, the codes have 3"):
+        loaded.check_codes(ws[:, :3], space="w+")
+    with pytest.raises(UserError, match=r"layers are rows of W\+ codes"):
+        fit_boundary(ws, scores, layers=[4], **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="layers: rows of W"):
+        LinearBoundary(torch.eye(2, 5), attributes=["a", "b"], space="w", layers=[0])
+
+
+def test_corrected_edits_do_what_was_asked() -> None:
+    """A world whose response to shifts is not that of the fitted normals."""
+    boundary = make()
+    boundary.lambdas, boundary.score_sd = torch.tensor([2.0, 3.0, 0.5]).double(), torch.tensor([1.0, 4.0, 7.0]).double()
+    truth = boundary.normals.detach() + 0.2 * torch.randn(3, 10, generator=torch.Generator().manual_seed(5)).double()
+
+    def movement() -> torch.Tensor:
+        shifts = [boundary.edit_shift({name: 1.0}, hold="all") for name in NAMES]
+        return torch.stack(shifts) @ truth.mT * boundary.lambdas / boundary.score_sd
+
+    papers = boundary.direction("smile", hold="all", metric="identity")
+    assert (movement() - torch.eye(3)).abs().max() > 0.1
+    boundary.correct_edits(movement())
+    moved = movement()
+    torch.testing.assert_close(moved, moved.diagonal().diag(), atol=1e-9, rtol=0)
+    assert torch.equal(boundary.direction("smile", hold="all", metric="identity"), papers)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,23 @@ def test_boundaries_from_files_of_the_original(tmp_path: Path, capsys: pytest.Ca
     assert "fresh" in capsys.readouterr().out
     cli.train([*arguments, "--seed", "1"])
     assert "seed 0 -> 1" in capsys.readouterr().out
+
+
+def test_an_attribute_that_cannot_be_fitted_is_one_line_and_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = np.random.default_rng(0).standard_normal((400, 20)).astype(np.float32)
+    np.save(tmp_path / "w.npy", codes)
+    rows = [f"{code[0]},3,{int(i < 4)}" for i, code in enumerate(codes)]
+    (tmp_path / "labels.csv").write_text("\n".join(["smile,flat,few", *rows]))
+    arguments = ["boundary", "--latents", str(tmp_path / "w.npy"), "--scores", str(tmp_path / "labels.csv")]
+    with pytest.warns(UserWarning, match=r"either|differ") as warned:
+        cli.train([*arguments, "--out", str(tmp_path / "b.safetensors")])
+    assert "boundary: smile from 400 codes" in capsys.readouterr().out
+    assert [warnings.formatwarning(w.message, w.category, w.filename, w.lineno) for w in warned] == [
+        "warning: flat: all 400 scores are 3; a boundary needs scores that differ\n",
+        "warning: few: 4 of 400 scores lie above 0.5 and 396 below; either class needs 10 samples\n",
+    ]
 
 
 def test_a_boundary_serves_a_generator_of_the_same_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

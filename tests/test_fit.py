@@ -130,6 +130,11 @@ def test_one_bad_attribute_does_not_take_the_other_down(data: Data) -> None:
         (torch.randn(60, 1), {"selection": "extremes"}, "smile: 2% of 60 samples are 1 a side"),
         (torch.randn(60, 1), {"selection": "some"}, "unknown selection 'some'; known: all, extremes"),
         (torch.randn(60, 1), {"solver": "svm"}, "unknown solver 'svm'; known: ridge"),
+        (
+            torch.randn(60, 1),
+            {"metric": "euc"},
+            "metric of covariance, sqrt, identity expected, got w, euc",
+        ),
         (torch.randn(60, 1), {"validation": 1.0}, r"share in \[0, 1\), got 1.0"),
     ],
 )
@@ -137,6 +142,11 @@ def test_mistakes_are_one_line(scores: torch.Tensor, options: dict[str, str], me
     with pytest.raises(UserError, match=message) as caught:
         fit_boundary(torch.randn(60, 4), scores, attributes=["smile"], space="w", **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+def test_w_plus_codes_of_another_space_are_refused() -> None:
+    with pytest.raises(UserError, match=r"\(60, 2, 2\) are in W\+, not in W"):
+        fit_boundary(torch.randn(60, 2, 2), torch.randn(60, 1), attributes=["smile"], space="w")
 
 
 def test_codes_that_are_not_finite_are_counted() -> None:
@@ -149,10 +159,7 @@ def test_codes_that_are_not_finite_are_counted() -> None:
 def test_extremes_of_labels_must_not_overlap() -> None:
     scores = torch.zeros(2000, 1)
     scores[:20] = 1
-    with (
-        pytest.warns(UserWarning, match="smile"),
-        pytest.raises(UserError, match="the 40 highest and the 40 lowest scores overlap"),
-    ):
+    with pytest.raises(UserError, match="the 40 highest and the 40 lowest scores overlap"):
         fit_boundary(torch.randn(2000, 4), scores, attributes=["smile"], space="w", selection="extremes")
 
 
@@ -276,3 +283,18 @@ def test_w_plus_codes_are_fitted_layer_after_layer(data: Data) -> None:
     assert ((boundary.normals * normals).sum(1) > 0.97).all()
     torch.testing.assert_close(boundary.distance(ws), boundary.distance(codes))
     boundary.check_codes(ws, space="w+")
+
+
+def test_ridge_fits_probabilities_of_logits(data: Data) -> None:
+    """What lies in the saturated tail of a logit does not turn the normal."""
+    codes, normals, scores = data
+    tail = 3 * scores[:, :1]
+    sure = tail[:, 0] > 3
+    tail[sure] += 60 * codes[sure, 5:6]  # the scorer's own whim where it is sure already
+    options = {"attributes": ["smile"], "space": "w", "l2": 1e-3}
+    assert 0.01 < sure.float().mean() < 0.3
+    logits = fit_boundary(codes, tail, kinds=["binary"], **options)  # type: ignore[arg-type]
+    as_they_are = fit_boundary(codes, tail, kinds=["continuous"], **options)  # type: ignore[arg-type]
+    cosines = [float((b.normals[0].detach() * normals[0]).sum()) for b in (logits, as_they_are)]
+    assert cosines[0] > 0.95
+    assert cosines[0] > cosines[1] + 0.02

@@ -3,6 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from ifgan_pl import stages
+from ifgan_pl.artefacts import save_tensors
+from ifgan_pl.boundary import LinearBoundary
+from ifgan_pl.data.scores import FORMAT, ScoreFile, export_scores, open_scores
 from ifgan_pl.data.store import ScoreStore
 from ifgan_pl.errors import UserError
 
@@ -65,3 +69,36 @@ def test_it_grows(tmp_path: Path) -> None:
     grown = store(tmp_path / "s", num=13)
     grown.begin()
     assert grown.missing()[0] == [range(8, 12), range(12, 13)]
+
+
+def test_scores_alone_give_the_boundary_of_their_store(tmp_path: Path) -> None:
+    """Codes are drawn again from seed and index."""
+    trainer = {"accelerator": "cpu", "enable_progress_bar": False}
+    folder = stages.score(generator="digiface-dcgan", truncation=1.0, num=40, out=str(tmp_path / "s"), trainer=trainer)
+    file = tmp_path / "alone.safetensors"
+    export_scores(ScoreStore.open(folder), file)
+    assert file.stat().st_size < 5000
+    alone, whole = open_scores(file), open_scores(folder)
+    assert (alone.num, alone.inputs, alone.numerics) == (40, whole.inputs, whole.numerics)
+    assert all(torch.equal(a, b) for a, b in zip(alone.load(), whole.load(), strict=True))
+    names = ["male", "age"]
+    fits = [
+        LinearBoundary.load(
+            stages.boundary(scores=str(source), attributes=names, out=str(tmp_path / f"{k}.safetensors"))
+        )
+        for k, source in enumerate((file, folder))
+    ]
+    assert torch.equal(fits[0].normals, fits[1].normals)
+    corrected = stages.boundary(scores=str(file), attributes=names, correct=2, out=str(tmp_path / "c.safetensors"))
+    assert LinearBoundary.load(corrected).edit_normals is not None
+
+
+def test_scores_of_another_generator_are_refused(tmp_path: Path) -> None:
+    inputs = {"generator_name": "digiface-dcgan", "generator": "another"}
+    file = tmp_path / "alone.safetensors"
+    save_tensors(file, {"scores": torch.zeros(3, 1)}, {"format": FORMAT, "inputs": inputs, "numerics": {}})
+    with pytest.raises(UserError, match="another digiface-dcgan"):
+        ScoreFile(file).load()
+    save_tensors(file, {"scores": torch.zeros(3, 1)}, {})
+    with pytest.raises(UserError, match="is not a file of scores"):
+        open_scores(file)
