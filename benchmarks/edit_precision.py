@@ -18,6 +18,7 @@ computed is kept in ``--out`` and computed once.
 import argparse
 import hashlib
 import itertools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -262,7 +263,8 @@ def main() -> None:
         table[title] = {"alpha": steps, "drift": drift[:, 0].tolist(), "each": each[:, 0].tolist(), "identity": apart}
         table[title] |= {"mean": float(means[0][0]), "movement": np.stack(moved).mean(1).round(4).tolist()}
         table[title]["interval"] = np.percentile(means[0][1:], [5, 95]).tolist()
-    write_json(args.out / "results.json", table)
+    kept = args.out / "results.json"
+    write_json(kept, (json.loads(kept.read_text()) if kept.exists() else {}) | table)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ def _save_video(path: Path, frames: Sequence[Pixels], duration: int, text: str) 
         stream = container.add_stream("h264", rate=Fraction(1000, duration), options={"crf": "16"})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"  # what every player shows
+        stream.codec_context.thread_count = 1  # faces are encoded side by side, and equal frames give equal bytes
         for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
