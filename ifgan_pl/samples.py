@@ -102,8 +102,8 @@ class Column:
     def standardised(self) -> tuple[Tensor, float]:
         """(N,) what least squares predicts, of mean 0 and deviation 1, and where the threshold lies on that scale.
 
-        Of a binary attribute its probability: how far beyond sure a logit is tells of the scorer, not of the picture,
-        and directions fitted to logits move other attributes twice as much.
+        Of a binary attribute its probability: how far beyond sure a logit is tells of the scorer more than of the
+        picture.
         """
         values, threshold = (self.probability(), 0.5) if self.kind == "binary" else (self.scores, self.threshold)
         mean, sd = values[self.valid].mean(), values[self.valid].std()
