@@ -143,8 +143,8 @@ def boundary(
     family: str = "",
     selection: str = "all",
     solver: str = "ridge",
-    l2: float | str = 0.1,
-    metric: str = "covariance",
+    l2: float | str = 1.0,
+    metric: str = "sqrt",
     correct: int = 0,
     scorer: str = SCORER,
     seed: int = 0,
@@ -163,7 +163,8 @@ def boundary(
         family: latent family of ``latents``, e.g. stylegan2-ffhq; empty serves any generator of that dimension.
         selection: ``all`` samples, or the paper's ``extremes`` (top and bottom 2 %).
         solver: how the hyperplanes are fitted.
-        l2: penalty, relative to the mean variance of a coordinate; ``cv``: what predicts best; ``svc``: C = 1.
+        l2: penalty, relative to the mean variance of a coordinate; ``cv``: what predicts best (about .1);
+            ``svc``: C = 1.
         metric: the metric in which directions are least; ``covariance``, ``sqrt`` or ``identity`` (the paper's).
         correct: of how many faces of the store to edit and score again, by which edits are corrected for what is not
             linear; 0: none. With five attributes ten pictures a face.
