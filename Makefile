@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test check lint
 
 $(VENV)/installed: pyproject.toml
+	@echo "installing into $(VENV): PyTorch alone is gigabytes, this takes some minutes the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -e .
 	touch $@
