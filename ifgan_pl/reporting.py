@@ -109,12 +109,24 @@ def rescoring_data(rescoring: Rescoring, faces: int) -> dict[str, Any]:
     }
 
 
+METRICS = {
+    "accuracy": "accuracy",
+    "auroc": "AUROC",
+    "ap": "average precision",
+    "f1": "F1",
+    "ece": "calibration error",
+    "mae": "mean absolute error",
+    "r": "r",
+}
+
+
 def scorer_table(metrics: Mapping[str, float]) -> str:
     """How well the scorer agrees with the labels that its training kept for reporting."""
-    values = {tuple(key.split("/", 1)): value for key, value in metrics.items() if "/" in key}
-    columns = list(dict.fromkeys(metric for metric, _ in values))
-    rows = [[name, *(values.get((c, name)) for c in columns)] for name in dict.fromkeys(name for _, name in values)]
-    return table(["attribute", *columns], rows)
+    columns = [key for key in METRICS if any(name.startswith(f"{key}/") for name in metrics)]
+    names = dict.fromkeys(name.partition("/")[2] for key in columns for name in metrics if name.startswith(f"{key}/"))
+    rows = [[name, *(metrics.get(f"{key}/{name}") for key in columns)] for name in names]
+    note = '<p class="note">On the labelled pictures that its training kept for reporting.</p>'
+    return table(["attribute", *(METRICS[key] for key in columns)], rows) + note
 
 
 def accuracies(boundary: LinearBoundary, figures: dict[str, Any]) -> str:
