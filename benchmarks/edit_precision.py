@@ -11,8 +11,7 @@ four of |mean Δ_k| ("drift"), and per mean over them of mean |Δ_k| ("each"); i
 bootstrap over faces, the same resamples for all recipes. Identity is the distance of face embeddings (dlib) between an
 edited face and the original; two people are parted at .6.
 
-A recipe is solver,selection,l2,metric,hold and perhaps the number of faces by which edits are corrected. Everything
-computed is kept in ``--out`` and computed once.
+A recipe is solver,selection,l2,metric,hold. Everything computed is kept in ``--out`` and computed once.
 """
 
 import argparse
@@ -28,7 +27,6 @@ import torch
 from judges import Array, age_and_gender, identities
 from torch import Tensor
 
-from ifgan_pl.analysis import correct_edits
 from ifgan_pl.artefacts import file_digest, write_json
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
@@ -36,7 +34,6 @@ from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData
 from ifgan_pl.data.labelled import LabelTable, set_aside
 from ifgan_pl.data.pictures import decode_all
 from ifgan_pl.data.scores import open_scores
-from ifgan_pl.editor import Editor
 from ifgan_pl.fit import fit_boundary
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.sampling import sample_codes, synthesise
@@ -54,11 +51,11 @@ EPOCHS = {"A": 30, "B": 25}
 RECIPES = (
     "hinge,extremes,svc,identity,none",
     "hinge,extremes,svc,identity,all",
-    "ridge,all,.1,identity,none",
-    "ridge,all,.1,identity,all",
-    "ridge,all,.1,sqrt,all",
+    "ridge,all,1,identity,none",
+    "ridge,all,1,identity,all",
+    "ridge,all,1,sqrt,all",
+    "ridge,all,1,covariance,all",
     "ridge,all,.1,covariance,all",
-    "ridge,all,.1,covariance,all,128",
 )
 NAMES = tuple(FACE_ATTRIBUTES)
 JUDGED = (*NAMES, "age", "male")
@@ -172,24 +169,15 @@ class Panel:
         return float(np.linalg.norm(np.stack(ends), axis=2).mean())
 
 
-def fitted(
-    recipe: str, codes: Tensor, scores: Tensor, folder: Path, key: str, generator: Generator, scorer: Path
-) -> tuple[LinearBoundary, str, Any]:
+def fitted(recipe: str, codes: Tensor, scores: Tensor, folder: Path, key: str) -> tuple[LinearBoundary, str, Any]:
     """The boundary of a recipe, its metric and what it holds."""
-    solver, selection, l2, metric, hold, *correct = recipe.split(",")
-    name = "-".join([key, str(len(codes)), solver, selection, l2, *([metric, *correct] if correct else [])])
-    path = folder / f"{name}.safetensors"
+    solver, selection, l2, metric, hold = recipe.split(",")
+    path = folder / f"{key}-{len(codes)}-{solver}-{selection}-{l2}.safetensors"
     if not path.exists():
         options: dict[str, Any] = {"solver": solver, "selection": selection}
         options["l2"] = l2 if l2 in ("cv", "svc") else float(l2)
         kinds = list(FACE_ATTRIBUTES.values())
-        boundary = fit_boundary(codes, scores, attributes=NAMES, kinds=kinds, space="w", metric=metric, **options)
-        if correct:
-            editor, faces = Editor(generator, boundary), codes[: int(correct[0])]
-            look = {"columns": list(range(len(NAMES))), "truncation": TRUNCATION, "resolution": 128}
-            with torch.inference_mode():
-                correct_edits(editor, load_scorer(scorer), faces, scores, **look)
-        boundary.save(path)
+        fit_boundary(codes, scores, attributes=NAMES, kinds=kinds, space="w", **options).save(path)
     return LinearBoundary.load(path), metric, "all" if hold == "all" else ()
 
 
@@ -234,11 +222,11 @@ def main() -> None:
         source = args.scores or score(scorer=str(scorers["A"]), num=max(args.num), out=str(args.out / "scores"))
         scored = open_scores(source)
         codes, scores = scored.load()
-        key, made = str(scored.inputs["scorer"])[:8], (generator, scorers["A"])
+        key = str(scored.inputs["scorer"])[:8]
         for num, recipe in itertools.product(args.num, args.recipes):
             if num > len(codes):
                 raise SystemExit(f"{source} holds {len(codes)} samples, not {num}")
-            boundary, metric, hold = fitted(recipe, codes[:num], scores[:num], args.out / "boundaries", key, *made)
+            boundary, metric, hold = fitted(recipe, codes[:num], scores[:num], args.out / "boundaries", key)
             runs.append((f"{recipe} {num}", boundary, metric, hold))
     rows = np.random.default_rng(0).integers(args.faces, size=(BOOTSTRAP, args.faces))
     rows = np.concatenate([np.arange(args.faces)[None], rows])

@@ -1,6 +1,6 @@
 """What boundaries do: cosines, covariance of the scores, and re-scoring of edited faces. Tensors in, tensors out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -57,107 +57,31 @@ def rescore(
     strength: float = 1.0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Rescoring:
-    """Edit along each attribute and measure all (section 4.4), holding nothing and holding all the others.
-
-    Args:
-        editor, scorer, codes, columns, truncation, resolution, strength, progress: see :func:`movement`.
-    """
-    measured = {
-        name: movement(
-            editor,
-            scorer,
-            codes,
-            hold=hold,
-            columns=columns,
-            truncation=truncation,
-            resolution=resolution,
-            strength=strength,
-            progress=progress,
-        )
-        for name, hold in (("single", ()), ("held", "all"))
-    }
-    return Rescoring(tuple(editor.boundary.attributes), strength, **measured)
-
-
-def movement(
-    editor: Editor,
-    scorer: Callable[[Tensor], Tensor],
-    codes: Tensor,
-    *,
-    hold: Sequence[str] | str = "all",
-    columns: list[int],
-    truncation: float,
-    resolution: int | None,
-    strength: float = 1.0,
-    sd: Tensor | None = None,
-    level: Callable[[Tensor], Tensor] = lambda scores: scores,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Tensor:
-    """Mean movement of the scores (m, m) in standard deviations: a row an edit, a column a score.
+    """Edit along each attribute and measure all (section 4.4).
 
     Args:
         editor: generator and boundary.
         scorer: pictures -> (n, M).
-        codes: (N, …) faces.
-        hold: what the edits hold.
+        codes: (N, …) faces that took no part in the fit.
         columns: columns of the scorer that belong to the boundary's attributes, in their order.
         truncation, resolution: see :meth:`Editor.pictures`.
         strength: of the edits, in standard deviations.
-        sd: (m,) of what is measured; ``None``: that of the scores.
-        level: what is measured of scores (N, m).
         progress: told how many faces have been scored, after each edit.
     """
     boundary = editor.boundary
-    sd = boundary.score_sd if sd is None else sd
     space = "w+" if codes.ndim == 3 else boundary.space
-    rows = []
-    for attribute in boundary.attributes:
-        ends = []
-        for sign in (1, -1):
-            edited = editor.shifted(codes, {attribute: sign * strength}, hold=hold)
-            scores = score_codes(
-                editor.generator, scorer, edited, space=space, truncation=truncation, resolution=resolution
-            )
-            ends.append(level(scores[:, columns]))
-            progress(len(codes))
-        rows.append((ends[0] - ends[1]).mean(0) / 2 / sd.to(ends[0]))
-    return torch.stack(rows).cpu()
-
-
-def correct_edits(
-    editor: Editor,
-    scorer: Callable[[Tensor], Tensor],
-    codes: Tensor,
-    scores: Tensor,
-    *,
-    columns: list[int],
-    truncation: float,
-    resolution: int | None,
-) -> None:
-    """Correct the editor's boundary by what its edits do to faces, see :meth:`LinearBoundary.correct_edits`.
-
-    Of binary attributes the probability is measured: see :meth:`ifgan_pl.samples.Column.standardised`.
-
-    Args:
-        editor, scorer, columns, truncation, resolution: see :func:`movement`.
-        codes: (n, …) faces to edit.
-        scores: (N, M) of the sample, by which a standard deviation is known.
-    """
-    scores = scores[:, columns]
-    binary = torch.tensor([kind == "binary" for kind in editor.boundary.kinds])
-    logits = binary & ~((scores >= 0) & (scores <= 1)).all(0)
-
-    def level(values: Tensor) -> Tensor:
-        return torch.where(logits.to(values.device), values.sigmoid(), values)
-
-    moved = movement(
-        editor,
-        scorer,
-        codes,
-        columns=columns,
-        truncation=truncation,
-        resolution=resolution,
-        sd=level(scores).std(0),
-        level=level,
-    )
-    editor.boundary.correct_edits(moved)
+    movements = {}
+    for name, hold in (("single", ()), ("held", "all")):
+        rows = []
+        for attribute in boundary.attributes:
+            ends = []
+            for sign in (1, -1):
+                edited = editor.shifted(codes, {attribute: sign * strength}, hold=hold)
+                scores = score_codes(
+                    editor.generator, scorer, edited, space=space, truncation=truncation, resolution=resolution
+                )
+                ends.append(scores[:, columns])
+                progress(len(codes))
+            rows.append((ends[0] - ends[1]).mean(0) / 2 / boundary.score_sd.to(ends[0]))
+        movements[name] = torch.stack(rows).cpu()
+    return Rescoring(tuple(boundary.attributes), strength, **movements)

@@ -43,8 +43,6 @@ class LinearBoundary(nn.Module):
         offsets: (m,) score on the boundary; the linear model is ``score = λ (nᵀx + b) + offset``.
         score_mean, score_sd: (m,) of the sample.
         calibration: (m, 2) slope and intercept of the logit of the attribute's probability in the distance.
-        edit_normals: (m, d) filters that take the place of the normals where shifts in the metrics of the codes are
-            computed, see :meth:`correct_edits`; ``None``: the normals.
         code_mean, covariance: (d,) and (d, d) of the sample's codes; ``None``: unknown (in Z: 0 and the identity).
         metric: the default of :meth:`direction` and :meth:`edit_shift`; ``covariance``, ``sqrt`` or ``identity``.
         metrics: JSON-able figures of the fit, e.g. accuracies, by attribute.
@@ -56,7 +54,6 @@ class LinearBoundary(nn.Module):
     score_mean: Tensor
     score_sd: Tensor
     calibration: Tensor
-    edit_normals: Tensor | None
     code_mean: Tensor | None
     covariance: Tensor | None
 
@@ -77,7 +74,6 @@ class LinearBoundary(nn.Module):
         score_mean: Tensor | None = None,
         score_sd: Tensor | None = None,
         calibration: Tensor | None = None,
-        edit_normals: Tensor | None = None,
         code_mean: Tensor | None = None,
         covariance: Tensor | None = None,
         metric: str = "covariance",
@@ -109,12 +105,11 @@ class LinearBoundary(nn.Module):
         for name, value in zip(STATISTICS, (lambdas, offsets, score_mean, score_sd, calibration), strict=True):
             unknown = normals.new_full((count, *STATISTICS[name]), torch.nan)
             self.register_buffer(name, unknown if value is None else value.to(normals))
-        self.register_buffer("edit_normals", None if edit_normals is None else edit_normals.to(normals))
         if space == "z" and covariance is None:
             covariance, code_mean = torch.eye(dim), torch.zeros(dim)
         self.register_buffer("code_mean", None if code_mean is None else code_mean.to(normals))
         self.register_buffer("covariance", None if covariance is None else covariance.to(normals))
-        shapes = {"biases": (count,), "edit_normals": (count, dim), "code_mean": (dim,), "covariance": (dim, dim)}
+        shapes = {"biases": (count,), "code_mean": (dim,), "covariance": (dim, dim)}
         for name, shape in {**shapes, **{name: (count, *rest) for name, rest in STATISTICS.items()}}.items():
             value = getattr(self, name)
             if value is not None and value.shape != shape:
@@ -245,8 +240,9 @@ class LinearBoundary(nn.Module):
             wanted = wanted * sizes
         elif unit != "latent":
             raise UserError(f"unknown unit {unit!r}; known: std, latent")
+        normals = self.normals[chosen].double()
+        normals = normals / normals.norm(dim=1, keepdim=True)
         matrix = self._metric(metric)
-        normals = self._edit_filters(metric)[chosen]
         try:
             step = functional.minimum_norm_edit(normals, torch.ones_like(wanted), wanted, matrix)
         except ValueError:
@@ -258,29 +254,6 @@ class LinearBoundary(nn.Module):
         whole = step.new_zeros(self.num_ws, len(step) // len(self.layers))
         whole[list(self.layers)] = step.view(len(self.layers), -1)
         return whole.flatten()
-
-    def correct_edits(self, movement: Tensor) -> None:
-        """Make up for what edits were measured to miss, by a secant step: scores are not quite linear in the code.
-
-        Afterwards edits leave the held attributes where they are by that measure; how far the edited ones go is still
-        what the linear model says. Metric ``identity`` stays the paper's.
-
-        Args:
-            movement: (m, m) mean change of each score (column) in its standard deviations per standard deviation of
-                edit (row), all others held, in the default metric; as :func:`ifgan_pl.analysis.rescore` measures it.
-        """
-        sizes = (self.score_sd / self.lambdas).double()
-        moved = (
-            movement.to(sizes).mT * sizes[:, None]
-        )  # distance along the normal of the row, of the edit of the column
-        scale = torch.linalg.inv(moved).diagonal() * sizes  # leaves the length of the edits as it was
-        self.edit_normals = (scale[:, None] * moved / sizes @ self._edit_filters(None)).to(self.normals.dtype)
-
-    def _edit_filters(self, metric: str | None) -> Tensor:
-        """(m, d) float64: what maps a shift to changes of distance."""
-        if self.edit_normals is not None and (metric or self.metric) != "identity":
-            return self.edit_normals.double()
-        return torch.nn.functional.normalize(self.normals.detach().double(), dim=1)
 
     def semantic_covariance(self) -> Tensor:
         """``Σ_s = Λ Nᵀ Σ N Λ`` (m, m): what the linear model says of the covariance of the scores."""

@@ -86,9 +86,10 @@ def stage_parser(stage: Callable[..., Any]) -> Parser:
     parameters = inspect.signature(stage).parameters
     if "images" in parameters:
         parser.add_argument("--images", nargs="+", default=[], metavar="PLACE", help=IMAGES)
-    skipped: set[str | int] = {"trainer", "images", *FLAGS}
+    flags = FLAGS.keys() & parameters.keys()
+    skipped: set[str | int] = {"trainer", "images", *flags}
     parser.add_function_arguments(stage, skip=skipped, as_positional=stage is stages.convert)
-    for flag in FLAGS.keys() & parameters.keys():
+    for flag in sorted(flags):
         parser.add_argument(f"--{flag.replace('_', '-')}", action="store_true", help=FLAGS[flag])
     if "trainer" in parameters:
         parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
@@ -150,11 +151,7 @@ def edit_parser() -> Parser:
     output.add_argument("--scorer", default=None, help="adds scores before and after to edits.csv, e.g. scorer-faces")
     output.add_argument("--resume", action="store_true", help="continue an interrupted run in --out")
     output.add_argument("--batch_size", type=int, default=4, help="faces a step; changes nothing in the result")
-    output.add_argument(
-        "--compile",
-        action="store_true",
-        help="torch.compile of synthesis: half a minute the first time, then faster pictures",
-    )
+    output.add_argument("--compile", action="store_true", help=FLAGS["compile"])
     parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
     return parser
 

@@ -11,21 +11,18 @@ from typing import Any
 import torch
 
 from ifgan_pl import __version__
-from ifgan_pl.analysis import correct_edits
 from ifgan_pl.artefacts import json_digest, save_tensors
 from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.data.labels import read_labels, read_latents
-from ifgan_pl.data.scores import ScoreFile, open_scores
+from ifgan_pl.data.scores import open_scores
 from ifgan_pl.data.store import ScoreStore, changed
-from ifgan_pl.editor import Editor
 from ifgan_pl.errors import UserError
 from ifgan_pl.fit import fit_boundary
-from ifgan_pl.generators import Generator, edit_space, formats, load_generator, load_mobile
+from ifgan_pl.generators import edit_space, formats, load_generator, load_mobile
 from ifgan_pl.reporting import build_report
 from ifgan_pl.running import (
     SCORER,
-    Scorer,
     digest_of,
     find_scorer,
     fresh,
@@ -145,8 +142,6 @@ def boundary(
     solver: str = "ridge",
     l2: float | str = 1.0,
     metric: str = "sqrt",
-    correct: int = 0,
-    scorer: str = SCORER,
     seed: int = 0,
     out: str = f"{RUN}/boundary.safetensors",
 ) -> Path:
@@ -166,9 +161,6 @@ def boundary(
         l2: penalty, relative to the mean variance of a coordinate; ``cv``: what predicts best (about .1);
             ``svc``: C = 1.
         metric: the metric in which directions are least; ``covariance``, ``sqrt`` or ``identity`` (the paper's).
-        correct: of how many faces of the store to edit and score again, by which edits are corrected for what is not
-            linear; 0: none. With five attributes ten pictures a face.
-        scorer: the scorer of the store, for ``correct``.
         seed: of the validation split.
         out: the boundary file.
 
@@ -180,13 +172,10 @@ def boundary(
         "solver": solver,
         "l2": l2,
         "metric": metric,
-        "correct": correct,
         "seed": seed,
         "layers": list(layers),
         "attributes": list(attributes),
     }
-    if correct and latents is not None:
-        raise UserError("edits are corrected on the faces of a score store: leave out latents or correct")
     if latents is None:
         store = open_scores(scores)
         where: dict[str, Any] = {k: store.inputs[k] for k in ("space", "family", "num_ws", "truncation")}
@@ -197,8 +186,7 @@ def boundary(
     if fresh("boundary", out, inputs, lambda path: LinearBoundary.load(path).provenance):
         return Path(out)
     if latents is None:
-        codes, scored = store.load()
-        values = scored
+        codes, values = store.load()
         names, kinds = list(store.inputs["attributes"]), list(store.inputs["kinds"])
     else:
         codes = read_latents(latents)
@@ -228,11 +216,6 @@ def boundary(
             **({"generator": store.inputs["generator_name"]} if latents is None else {}),
         },
     )
-    if correct:
-        model, judge = makers_of(store, str(store.inputs["generator_name"]), scorer)
-        columns = [attribute_index(n, store.inputs["attributes"]) for n in fitted.attributes]
-        views = {"truncation": store.inputs["truncation"], "resolution": store.inputs["resolution"]}
-        correct_edits(Editor(model, fitted), judge, codes[:correct], scored, columns=columns, **views)
     fitted.save(out)
     say(f"boundary: {', '.join(fitted.attributes)} from {len(codes)} codes in {out}")
     return Path(out)
@@ -265,22 +248,16 @@ def report(
     page = Path(out) / "index.html"
     if fresh("report", Path(out) / "report.json", inputs, lambda path: dict(json.loads(path.read_text()))):
         return page
-    model, judge = makers_of(store, generator, scorer)
+    model, judge = load_generator(generator), find_scorer(scorer)
+    made_with = {"generator": model.fingerprint, **scorer_inputs(judge, scorer)}
+    differences = changed({k: store.inputs.get(k) for k in made_with}, made_with)
+    if differences:
+        raise UserError(f"{scores} was made with another generator or scorer ({'; '.join(differences)})")
     fitted = LinearBoundary.load(boundary)
     metrics = scorer_metrics(judge, scorer)
     build_report(model, judge, store, fitted, out, faces=faces, inputs=inputs, scorer_metrics=metrics)
     say(f"report: {page}")
     return page
-
-
-def makers_of(store: ScoreStore | ScoreFile, generator: str, scorer: str) -> tuple[Generator, Scorer]:
-    """The generator and the scorer by name, which must be those that the store was made with."""
-    model, judge = load_generator(generator), find_scorer(scorer)
-    made_with = {"generator": model.fingerprint, **scorer_inputs(judge, scorer)}
-    differences = changed({k: store.inputs.get(k) for k in made_with}, made_with)
-    if differences:
-        raise UserError(f"the scores were made with another generator or scorer ({'; '.join(differences)})")
-    return model, judge
 
 
 def convert(file: str, out: str) -> Path:

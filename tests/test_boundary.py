@@ -280,21 +280,3 @@ def test_a_boundary_of_some_layers_reads_and_moves_only_them(tmp_path: Path) -> 
         fit_boundary(ws, scores, layers=[4], **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="layers: rows of W"):
         LinearBoundary(torch.eye(2, 5), attributes=["a", "b"], space="w", layers=[0])
-
-
-def test_corrected_edits_do_what_was_asked() -> None:
-    """A world whose response to shifts is not that of the fitted normals."""
-    boundary = make()
-    boundary.lambdas, boundary.score_sd = torch.tensor([2.0, 3.0, 0.5]).double(), torch.tensor([1.0, 4.0, 7.0]).double()
-    truth = boundary.normals.detach() + 0.2 * torch.randn(3, 10, generator=torch.Generator().manual_seed(5)).double()
-
-    def movement() -> torch.Tensor:
-        shifts = [boundary.edit_shift({name: 1.0}, hold="all") for name in NAMES]
-        return torch.stack(shifts) @ truth.mT * boundary.lambdas / boundary.score_sd
-
-    papers = boundary.direction("smile", hold="all", metric="identity")
-    assert (movement() - torch.eye(3)).abs().max() > 0.1
-    boundary.correct_edits(movement())
-    moved = movement()
-    torch.testing.assert_close(moved, moved.diagonal().diag(), atol=1e-9, rtol=0)
-    assert torch.equal(boundary.direction("smile", hold="all", metric="identity"), papers)

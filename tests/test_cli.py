@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import inspect
 import json
 import os
 import shutil
@@ -21,8 +22,16 @@ from ifgan_pl.generators import formats, load_generator
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.pictures import read_provenance
 from ifgan_pl.sampling import sample_codes
+from ifgan_pl.scorer import FacialAttributeScorer
+from ifgan_pl.tasks.scorer import train_scorer
 from tests.processes import CPU, ROOT, environment, run, torchrun
 from tests.test_interruption import SCORE
+
+
+def test_the_scorer_s_settings_are_options_of_its_stage() -> None:
+    help_text = cli.stage_parser(train_scorer).format_help()
+    for name in inspect.signature(FacialAttributeScorer).parameters:
+        assert name == "attributes" or f"--{name} " in help_text, name
 
 
 def failure(command: object, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

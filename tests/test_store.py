@@ -89,8 +89,6 @@ def test_scores_alone_give_the_boundary_of_their_store(tmp_path: Path) -> None:
         for k, source in enumerate((file, folder))
     ]
     assert torch.equal(fits[0].normals, fits[1].normals)
-    corrected = stages.boundary(scores=str(file), attributes=names, correct=2, out=str(tmp_path / "c.safetensors"))
-    assert LinearBoundary.load(corrected).edit_normals is not None
 
 
 def test_scores_of_another_generator_are_refused(tmp_path: Path) -> None:
