@@ -17,6 +17,7 @@ from ifgan_pl.backbones import build_backbone
 from ifgan_pl.data.pictures import read_pictures, to_float, to_square
 from ifgan_pl.errors import UserError
 from ifgan_pl.metrics import AttributeMetrics
+from ifgan_pl.solvers import logistic
 
 KINDS = ("binary", "continuous")
 AS_TRAINED: dict[str, Any] = {"weights": None, "compile": False}
@@ -283,19 +284,23 @@ class FacialAttributeScorer(pl.LightningModule):
 
     @torch.no_grad()
     def calibrate(self, scores: Tensor, target: Tensor) -> None:
-        """Set each binary attribute's temperature (Guo 2017, sec. 4.2) to what makes held-out labels likeliest.
+        """Set each binary attribute's temperature and offset to what makes held-out labels likeliest (Platt 1999).
+
+        The targets are Platt's (eq. 1), which keep the temperature above zero where the scores separate the labels.
 
         Args:
             scores: (N, m) calibrated so far.
             target: (N, m) labels, NaN where missing; an attribute without both classes is left as it is.
         """
-        grid = torch.logspace(-1, 1, 401, dtype=torch.float64, device=scores.device)
         for column in self.binary.nonzero().flatten().tolist():
             known = ~target[:, column].isnan()
-            x, y = scores[known, column].double(), target[known, column].double().clamp(0, 1)
-            if (y >= 0.5).any() and (y < 0.5).any():
-                each = F.binary_cross_entropy_with_logits(x / grid[:, None], y.expand(len(grid), -1), reduction="none")
-                self.temperature[column] *= grid[each.mean(1).argmin()]
+            x, y = scores[known, column].double(), target[known, column].double() >= 0.5
+            if not 0 < y.sum() < len(y):
+                continue
+            soft = torch.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
+            line = logistic(x[:, None], soft[:, None], l2=1e-9, reduce=lambda sums: sums)
+            self.offset[column] += (line.biases / line.weights[:, 0])[0] * self.temperature[column]
+            self.temperature[column] /= line.weights[0, 0]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW under a linear warm-up and a cosine, stepped every optimiser step."""

@@ -229,17 +229,28 @@ def test_a_run_killed_and_resumed_ends_with_the_same_weights(tmp_path):
         assert torch.equal(expected, value), name
 
 
-def test_temperature_makes_overconfident_scores_honest():
+def test_calibration_makes_overconfident_and_shifted_scores_honest():
     model = make_model()
     generator = torch.Generator().manual_seed(0)
     true = 2 * torch.randn(4000, 3, generator=generator)
     target = torch.full((4000, 3), torch.nan)
     target[:, 0] = torch.bernoulli(torch.sigmoid(true[:, 0]), generator=generator)
-    model.calibrate(3 * true, target)
-    assert float(model.temperature[0]) == pytest.approx(3, rel=0.1)
-    assert model.temperature[1:].tolist() == [1, 1]
-    model.calibrate(true, target)
-    assert float(model.temperature[0]) == pytest.approx(3, rel=0.1)
+    model.calibrate(3 * true - 1, target)
+    for _ in range(2):
+        assert float(model.temperature[0]) == pytest.approx(3, rel=0.1)
+        assert float(model.offset[0]) == pytest.approx(1, abs=0.3)
+        assert model.temperature[1:].tolist() == [1, 1]
+        assert model.offset[1:].tolist() == [0, 0]
+        model.calibrate((3 * true - 1 + model.offset) / model.temperature, target)
+
+
+def test_calibration_survives_scores_that_separate_the_labels():
+    model = make_model()
+    target = torch.full((8, 3), torch.nan)
+    target[:, 0] = torch.arange(8) >= 4
+    scores = torch.linspace(-3, 3, 8)[:, None].expand(8, 3)
+    model.calibrate(scores, target)
+    assert 0 < float(model.temperature[0]) < 10
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def take_weights(scorer: FacialAttributeScorer, source: FacialAttributeScorer, n
         theirs, ours = source.hparams["backbone"], scorer.hparams["backbone"]
         raise UserError(f"{name} has another network ({theirs}) than the one to train ({ours})") from None
     scorer.temperature.fill_(1)
+    scorer.offset.zero_()
 
 
 def fit_scorer(
