@@ -4,6 +4,7 @@ import html
 import importlib.util
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,8 +18,9 @@ from torch import Tensor
 from ifgan_pl.artefacts import METADATA_KEY, atomic_path
 from ifgan_pl.errors import UserError
 
-PNG_LEVEL = 1
-"""zlib level: a 1024² PNG takes .08 s at level 1 and .44 s at Pillow's default, for 10 % fewer bytes."""
+PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_HUFFMAN_ONLY}
+"""zlib's options: generated faces hold few repeats, so that codes alone are quicker and smaller than level 1 with them
+(1024²: .064 s against .079 s, 1,319 KiB against 1,490)."""
 STILLS = ("png", "jpg")
 ANIMATIONS = ("gif", "webp", "mp4")
 DESCRIPTION = 0x010E
@@ -44,7 +46,7 @@ def save_picture(path: Path, pixels: Pixels, provenance: Mapping[str, Any]) -> N
         if path.suffix == ".png":
             info = PngImagePlugin.PngInfo()
             info.add_text(METADATA_KEY, text)
-            image.save(temporary, compress_level=PNG_LEVEL, pnginfo=info)
+            image.save(temporary, **PNG, pnginfo=info)
         else:
             image.save(temporary, quality=95, exif=_exif(text))
 
