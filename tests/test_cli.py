@@ -206,7 +206,7 @@ def test_number_40_is_row_40_of_the_store(tmp_path: Path) -> None:
 def test_an_interrupted_edit_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "edits"
     arguments = ["--edit", "age=+2", "--seeds", "0-2", "--resolution", "128", "--batch_size", "1", "--out", str(out)]
-    arguments += ["--format", "png", "gif", "webp", "strip", "grid", "html", *CPU]
+    arguments += ["--format", "png", "gif", "webp", "mp4", "strip", "grid", "html", *CPU]
     cli.edit([*arguments, "--trainer.limit_predict_batches", "3"])
     whole = contents(out)
     shutil.rmtree(out)
@@ -290,7 +290,7 @@ def test_two_ranks_edit_to_the_same_bytes(tmp_path: Path) -> None:
     boundary.save(tmp_path / "b.safetensors")
     arguments = ["--generator", "digiface-dcgan", "--boundary", str(tmp_path / "b.safetensors"), "--truncation", "1"]
     arguments += ["--attribute", "a/b", "--unit", "latent", "--seeds", "0-12,40", "--steps", "3", *CPU]
-    arguments += ["--format", "png", "gif", "webp", "strip", "grid", "html", "--out"]
+    arguments += ["--format", "png", "gif", "webp", "mp4", "strip", "grid", "html", "--out"]
     run(torchrun(29716, str(ROOT / "edit.py"), *arguments, str(tmp_path / "two")))
     cli.edit([*arguments, str(tmp_path / "one")])
     two, one = contents(tmp_path / "two"), contents(tmp_path / "one")
