@@ -3,8 +3,9 @@
     python benchmarks/scoring_speed.py [--rounds 5] [--skip-memory]
 
 All figures are medians over turns taken about:
-- the package's scoring through the preview against eager full synthesis as one would write it by hand (the generator's
-  ``synthesis`` with PyTorch's own threads and allocator, averaged down to 128², scored), in a process of its own;
+- the package's scoring through the preview, in float32 and with ``--trainer.precision bf16-true``, against eager full
+  synthesis as one would write it by hand (float32, the generator's ``synthesis`` with PyTorch's own threads and
+  allocator, averaged down to 128², scored), in a process of its own;
 - against the layers up to 64² alone;
 - ``train.py score`` (Trainer, samples, store) against the bare generator and scorer on the same cores;
 - two single-thread processes against one;
@@ -33,22 +34,25 @@ from ifgan_pl.tasks.score import score_codes
 
 FACES = 16
 NAIVE_FACES = 2
+PRECISIONS = ("float32", "bfloat16")
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 
 
 def child(kind: str) -> None:
     """The work of a process of its own."""
-    generator, scorer = load_generator("ffhq-mobile"), load_scorer(resource("checkpoints/scorer-faces.ckpt"))
+    what, precision = kind.split()
+    generator = load_generator("ffhq-mobile", dtype=getattr(torch, precision))
+    scorer = load_scorer(resource("checkpoints/scorer-faces.ckpt"))
     assert isinstance(generator, MobileStyleGAN)
     codes = sample_codes(generator, range(FACES))  # applies the package's thread count and allocator
 
     def layers() -> None:
-        ws = codes[:, None].expand(-1, generator.num_ws, -1)
+        ws = codes[:, None].expand(-1, generator.num_ws, -1).to(getattr(torch, precision))
         map_micro_batches(lambda piece: generator.hidden(piece, PREVIEW_BLOCK), ws)
 
     work = {"preview": lambda: score_codes(generator, scorer, codes, space="w", resolution=128), "layers": layers}
     with torch.inference_mode():
-        serve(work[kind])
+        serve(work[what])
 
 
 def naive() -> None:
@@ -67,14 +71,18 @@ def naive() -> None:
 
 def against_full_and_layers(rounds: int) -> None:
     """Ratios of the preview's time."""
-    workers = {kind: Worker(__file__, "--child", kind) for kind in ("preview", "layers", "naive")}
+    kinds = [f"{what} {precision}" for precision in PRECISIONS for what in ("preview", "layers")]
+    workers = {kind: Worker(__file__, "--child", kind) for kind in ("naive", *kinds)}
     times = alternate(workers, rounds)
     for worker in workers.values():
         worker.close()
     each = {kind: statistics.median(t) / (NAIVE_FACES if kind == "naive" else FACES) for kind, t in times.items()}
     print("a face: " + ", ".join(f"{kind} {seconds * 1e3:.1f} ms" for kind, seconds in each.items()))
-    print(f"plain full synthesis / preview: {ratio(times, 'naive', 'preview') * FACES / NAIVE_FACES:.1f} (18 asked)")
-    print(f"preview / layers up to 64²: {ratio(times, 'preview', 'layers'):.3f} (1.25 asked)")
+    for precision in PRECISIONS:
+        preview, layers = f"preview {precision}", f"layers {precision}"
+        full = ratio(times, "naive", preview) * FACES / NAIVE_FACES
+        print(f"{precision}: plain full synthesis (float32) / preview {full:.1f} (18 asked)", end="; ")
+        print(f"preview / layers up to 64² {ratio(times, preview, layers):.3f} (1.25 asked)")
 
 
 def overhead(rounds: int, faces: int = 256) -> None:
@@ -105,7 +113,7 @@ def overhead(rounds: int, faces: int = 256) -> None:
 def two_processes(rounds: int) -> None:
     """Rate of two processes of one core each, in rates of one."""
     cores = sorted(os.sched_getaffinity(0))[:2]
-    workers = [Worker(__file__, "--child", "preview", cores={core}) for core in cores]
+    workers = [Worker(__file__, "--child", "preview float32", cores={core}) for core in cores]
 
     def both() -> None:
         for worker in workers:
