@@ -1,7 +1,6 @@
 """What a user types: the command line, in-process."""
 
 import csv
-import importlib.util
 import inspect
 import json
 import os
@@ -117,8 +116,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_an_edit_writes_every_format_with_its_provenance(tmp_path: Path) -> None:
     out = tmp_path / "edits"
     formats = ["png", "jpg", "gif", "webp", "mp4", "strip", "grid", "html"]
-    if importlib.util.find_spec("av") is None:
-        formats.remove("mp4")
     arguments = ["--edit", "smile=+2", "--hold", "all", "--seeds", "3", "--resolution", "128", "--out", str(out), *CPU]
     cli.edit([*arguments, "--scorer", "scorer-faces", "--format", *formats])
     names = set(contents(out))

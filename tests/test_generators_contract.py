@@ -22,6 +22,8 @@ FILES = [
     "genforce-pggan",
     "rosinality",
 ]
+WITHOUT_W = ["digiface-dcgan", "genforce-pggan"]
+WITH_W = [name for name in (*EMBEDDED, *FILES) if name not in WITHOUT_W]
 # float64 and bfloat16 convolutions of 1024² channels-last take 20 s
 QUICK = [pytest.param("ffhq-mobile", marks=pytest.mark.slow), "digiface-dcgan", *FILES]
 _loaded: dict[str, Generator] = {}
@@ -114,9 +116,8 @@ def test_gradients_reach_the_code(generator: Generator) -> None:
     assert gradient.norm() > 1e-4
 
 
+@pytest.mark.parametrize("generator", WITH_W, indirect=True)
 def test_w_plus_equals_broadcast_w(generator: Generator) -> None:
-    if "w+" not in generator.spaces:
-        pytest.skip("no W+")
     w, side = codes(generator), cheap(generator)
     ws = w[:, None].expand(-1, generator.num_ws, -1).contiguous()
     with torch.no_grad():
@@ -126,14 +127,10 @@ def test_w_plus_equals_broadcast_w(generator: Generator) -> None:
     assert not torch.equal(mixed, expected)
 
 
+@pytest.mark.parametrize("generator", WITH_W, indirect=True)
 def test_truncation(generator: Generator) -> None:
-    w = codes(generator)
-    if generator.w_mean is None:
-        assert torch.equal(generator.truncate(w, 1.0), w)
-        with pytest.raises(ValueError, match="no truncation"):
-            generator.truncate(w, 0.5)
-        return
-    mean, side = generator.w_mean, cheap(generator)
+    w, mean, side = codes(generator), generator.w_mean, cheap(generator)
+    assert mean is not None
     with torch.no_grad():
         face = generator.synthesis(mean[None], side)
         torch.testing.assert_close(generator.synthesis(generator.truncate(w[:1], 0.0), side), face, rtol=0, atol=1e-5)
@@ -141,6 +138,17 @@ def test_truncation(generator: Generator) -> None:
     assert ws.shape == (2, generator.num_ws, generator.w_dim)
     torch.testing.assert_close(ws[:, 0], mean + 0.5 * (w - mean))
     assert torch.allclose(ws[:, 2:], w[:, None].expand_as(ws[:, 2:]), atol=1e-6)
+
+
+@pytest.mark.parametrize("generator", WITHOUT_W, indirect=True)
+def test_without_w_there_is_no_mapping_and_no_truncation(generator: Generator) -> None:
+    z = codes(generator)
+    assert generator.spaces == ("z",)
+    assert torch.equal(generator.truncate(z, 1.0), z)
+    with pytest.raises(ValueError, match="no truncation"):
+        generator.truncate(z, 0.5)
+    with pytest.raises(ValueError, match="no W space"):
+        generator.mapping(z)
 
 
 @pytest.mark.parametrize("generator", QUICK, indirect=True)
@@ -189,20 +197,19 @@ def test_wrong_codes_are_named(generator: Generator) -> None:
             generator.synthesis(torch.zeros(shape))
     with pytest.raises(ValueError, match="resolution"):
         generator.synthesis(codes(generator, 1), resolution=33)
+
+
+@pytest.mark.parametrize("generator", WITH_W, indirect=True)
+def test_wrong_inputs_of_mapping_are_named(generator: Generator) -> None:
     z = sample_z([0], generator.z_dim)
-    if generator.w_mean is None:
-        with pytest.raises(ValueError, match="no W space"):
-            generator.mapping(z)
-        return
     with pytest.raises(ValueError, match="shape"):
         generator.mapping(z[:, 1:])
     with pytest.raises(ValueError, match=r"c |labels"):
         generator.mapping(z, None if generator.c_dim else torch.ones(1, 2))
 
 
+@pytest.mark.parametrize("generator", FILES, indirect=True)
 def test_save_and_load(generator: Generator, tmp_path: Path) -> None:
-    if type(generator) not in formats.ARCHITECTURES.values():
-        pytest.skip("embedded: its weights have their own cache")
     formats.save(generator, tmp_path / "g.safetensors")
     again = load_generator(tmp_path / "g.safetensors")
     w = codes(generator)
@@ -213,10 +220,9 @@ def test_save_and_load(generator: Generator, tmp_path: Path) -> None:
     assert all(torch.equal(value, state[name]) for name, value in again.state_dict().items())
 
 
+@pytest.mark.parametrize("generator", ["digiface-dcgan", *FILES], indirect=True)  # ffhq-mobile keeps its own layout
 def test_channels_last_and_compile(generator: Generator) -> None:
     """The graph is whole (no graph break) and the layout is free. Backend eager: capture only, no compiler needed."""
-    if generator.name == "ffhq-mobile":
-        pytest.skip("keeps its own layout")
     w = codes(generator)
     with torch.no_grad():
         expected = generator.synthesis(w)

@@ -1,6 +1,7 @@
 """``ffhq-mobile`` against OpenVINO's f32 output of the published files."""
 
 import numpy as np
+import openvino
 import pytest
 import torch
 
@@ -20,7 +21,6 @@ def generator() -> MobileStyleGAN:
 
 
 def test_it_equals_openvino(generator: MobileStyleGAN) -> None:
-    openvino = pytest.importorskip("openvino")
     files = download(EMBEDDED["ffhq-mobile"])
     core = openvino.Core()
     z = sample_z(range(4), 512, seed=11)

@@ -1,6 +1,7 @@
 import importlib.util
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +20,6 @@ def frames(side: int = 32) -> list[Pixels]:
 def greys(path: Path) -> list[int]:
     """The colour of each frame, as a player shows it."""
     if path.suffix == ".mp4":
-        av = pytest.importorskip("av")
         with av.open(str(path)) as container:
             return [int(f.to_ndarray(format="rgb24").mean()) for f in container.decode(video=0)]
     with Image.open(path) as image:
@@ -39,8 +39,6 @@ def test_a_picture_says_where_it_comes_from(tmp_path: Path, suffix: str) -> None
 
 @pytest.mark.parametrize("suffix", ANIMATIONS)
 def test_an_animation_runs_there_and_back(tmp_path: Path, suffix: str) -> None:
-    if suffix == "mp4":
-        pytest.importorskip("av")
     path = tmp_path / f"a.{suffix}"
     provenance = PROVENANCE | {"long": "x" * 2000}  # more than one block of a GIF's comment
     save_animation(path, frames(), provenance)
