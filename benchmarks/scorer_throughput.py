@@ -11,7 +11,6 @@ import logging
 import statistics
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +63,18 @@ def fit(model: FacialAttributeScorer, data: pl.LightningDataModule, accelerator:
             clock["end"] = time.perf_counter()
 
     options: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator=accelerator,
-        devices=1,
-        limit_val_batches=0,
-        callbacks=[Clock()],
-        default_root_dir=tempfile.gettempdir(),
-        use_distributed_sampler=False,
-        **options,
-    )
-    trainer.fit(model, datamodule=data)
+    with tempfile.TemporaryDirectory() as root:  # the scorer keeps checkpoints
+        trainer = pl.Trainer(
+            max_epochs=1,
+            accelerator=accelerator,
+            devices=1,
+            limit_val_batches=0,
+            callbacks=[Clock()],
+            default_root_dir=root,
+            use_distributed_sampler=False,
+            **options,
+        )
+        trainer.fit(model, datamodule=data)
     return clock["end"] - clock["start"]
 
 
@@ -89,7 +89,6 @@ def main() -> None:
     parser.add_argument("--backbone", default="small")
     parser.add_argument("--accelerator", default="auto")
     args = parser.parse_args()
-    warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         write_jpegs(Path(folder), args.pictures, args.side)

@@ -118,7 +118,6 @@ def test_one_bad_attribute_does_not_take_the_other_down(data: Data) -> None:
     assert boundary.metrics["failed"] == {"age": "all 6000 scores are 3; a boundary needs scores that differ"}
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
     ("scores", "options", "message"),
     [

@@ -13,7 +13,6 @@ QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic", "squared_hinge", "hinge"])
-@pytest.mark.filterwarnings("ignore:.*num_workers.*", "ignore:.*log_every_n_steps.*", "ignore:.*LeafSpec.*")
 def test_gradient_descent_finds_what_the_exact_solver_finds(loss: str) -> None:
     codes, scores = problem(count=3000)
     scores[:500, 1] = torch.nan
@@ -24,7 +23,6 @@ def test_gradient_descent_finds_what_the_exact_solver_finds(loss: str) -> None:
     torch.testing.assert_close(found.weights, exact.weights, atol=0.15 * float(exact.weights.abs().max()), rtol=0)
 
 
-@pytest.mark.filterwarnings("ignore:.*num_workers.*", "ignore:.*log_every_n_steps.*", "ignore:.*LeafSpec.*")
 def test_it_serves_fit_boundary() -> None:
     codes, scores = problem(count=3000)
     options = {"attributes": ["a", "b", "c"], "space": "w", "solver": "logistic", "kinds": ["binary"] * 3}
