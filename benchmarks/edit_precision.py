@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from judges import Array, age_and_gender, identities
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ifgan_pl.artefacts import file_digest, write_json
@@ -113,7 +114,8 @@ class Panel:
         self.generator, self.judge, self.faces, self.watched = generator, load_scorer(judge), faces, watched
         self.resolution, self.folder = resolution, folder
         self.codes = sample_codes(generator, range(faces), seed=FACES_SEED, space="w", truncation=TRUNCATION)
-        parts = sorted({str(p.dtype) for p in generator.parameters()})  # type: ignore[attr-defined]
+        assert isinstance(generator, torch.nn.Module)
+        parts = sorted({str(p.dtype) for p in generator.parameters()})
         self.key = f"{file_digest(judge)} {resolution} {parts}"
         self.original = self.look(torch.zeros(self.codes.shape[1]), faces)
         self.sd = self.original["scores"].std(0, ddof=1)
@@ -140,7 +142,7 @@ class Panel:
                 identity.append(identities(pixels[: watched - first]))
         found = {"scores": np.concatenate(scores), "identity": np.concatenate([np.zeros((0, 128)), *identity])}
         self.folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **found)
+        np.savez(path, scores=found["scores"], identity=found["identity"])
         return found
 
     def movement(self, shift: Tensor, count: int) -> Array:
@@ -181,7 +183,7 @@ def fitted(recipe: str, codes: Tensor, scores: Tensor, folder: Path, key: str) -
     return LinearBoundary.load(path), metric, "all" if hold == "all" else ()
 
 
-def precisions(moved: Array, rows: Array) -> tuple[Array, Array]:
+def precisions(moved: Array, rows: NDArray[np.int64]) -> tuple[Array, Array]:
     """Drift and each precision, (5, resamples), from Δ (5 targets, faces, 5) and rows of faces (resamples, faces)."""
     drift, each = [], []
     for target, table in enumerate(moved):
@@ -226,8 +228,8 @@ def main() -> None:
         for num, recipe in itertools.product(args.num, args.recipes):
             if num > len(codes):
                 raise SystemExit(f"{source} holds {len(codes)} samples, not {num}")
-            boundary, metric, hold = fitted(recipe, codes[:num], scores[:num], args.out / "boundaries", key)
-            runs.append((f"{recipe} {num}", boundary, metric, hold))
+            found = fitted(recipe, codes[:num], scores[:num], args.out / "boundaries", key)
+            runs.append((f"{recipe} {num}", *found))
     rows = np.random.default_rng(0).integers(args.faces, size=(BOOTSTRAP, args.faces))
     rows = np.concatenate([np.arange(args.faces)[None], rows])
     table: dict[str, Any] = {}

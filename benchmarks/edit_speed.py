@@ -12,6 +12,8 @@ import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import torch
 from timing import ROOT, alternate, spawn
@@ -23,8 +25,9 @@ from ifgan_pl.generators import load_generator
 from ifgan_pl.numerics import workers
 from ifgan_pl.pictures import save_picture, to_uint8
 from ifgan_pl.resources import resource
+from ifgan_pl.running import make_trainer, open_generator
 
-QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
+QUIET: dict[str, Any] = {"enable_progress_bar": False, "accelerator": "cpu"}
 
 
 def first_strip(rounds: int, folder: Path) -> None:
@@ -50,9 +53,7 @@ def overlap(rounds: int, faces: int, folder: Path) -> None:
     codes = editor.codes(range(faces))
     with torch.inference_mode():
         pixels = to_uint8(editor.pictures(codes))
-    find = editing.open_generator
-    numerics = find("ffhq-mobile", editing.make_trainer(QUIET, ""), QUIET, compile=False)[1]
-    editing.open_generator = lambda *_, **__: (editor.generator, numerics)  # type: ignore[assignment]
+    numerics = open_generator("ffhq-mobile", make_trainer(QUIET, ""), QUIET, compile=False)[1]
 
     def with_files() -> None:
         out = folder / "edits"
@@ -76,8 +77,8 @@ def overlap(rounds: int, faces: int, folder: Path) -> None:
                 job.result()
 
     calls = {"with files": with_files, "synthesis alone": synthesis, "encoding alone": encoding}
-    times = alternate(calls, rounds)
-    editing.open_generator = find
+    with patch.object(editing, "open_generator", return_value=(editor.generator, numerics)):
+        times = alternate(calls, rounds)
     for name, values in times.items():
         print(f"{name}: {pictures / statistics.median(values):.2f} pictures/s")
     slower = [max(pair) for pair in zip(times["synthesis alone"], times["encoding alone"], strict=True)]

@@ -58,15 +58,18 @@ class CodeRegression:
         self.linear = np.linalg.solve(x.T @ x + 2000 * np.eye(w.shape[1]), x.T @ y)
 
     def partly_whitened(self, w: Array) -> Array:
-        return ((w - self.mean) @ self.basis) * self.scale
+        whitened: Array = ((w - self.mean) @ self.basis) * self.scale
+        return whitened
 
     def kernel(self, w: Array) -> Array:
         x = self.partly_whitened(w) / self.norm
         squares = (x**2).sum(1)[:, None] + (self.support**2).sum(1) - 2 * x @ self.support.T
-        return np.exp(-0.15 * squares)
+        values: Array = np.exp(-0.15 * squares)
+        return values
 
     def __call__(self, w: Array) -> Array:
-        return 0.5 * self.kernel(w) @ self.dual + 0.5 * ((w - self.mean) / self.sd) @ self.linear
+        mean: Array = 0.5 * self.kernel(w) @ self.dual + 0.5 * ((w - self.mean) / self.sd) @ self.linear
+        return mean
 
 
 def main() -> None:

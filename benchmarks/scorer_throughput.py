@@ -12,13 +12,13 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.data import TableData
 from ifgan_pl.scorer import FacialAttributeScorer
@@ -35,7 +35,7 @@ class InMemory(pl.LightningDataModule):
         return self.targets
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(self.batches, batch_size=None)  # type: ignore[arg-type]
+        return DataLoader(cast("Dataset[Any]", self.batches), batch_size=None)
 
 
 def write_jpegs(folder: Path, count: int, side: int) -> None:

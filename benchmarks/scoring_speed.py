@@ -18,6 +18,8 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +30,7 @@ from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN
 from ifgan_pl.numerics import map_micro_batches, use_one_thread
 from ifgan_pl.resources import resource
+from ifgan_pl.running import make_trainer, open_generator
 from ifgan_pl.sampling import sample_codes
 from ifgan_pl.scorer import load_scorer
 from ifgan_pl.tasks.score import score_codes
@@ -35,7 +38,7 @@ from ifgan_pl.tasks.score import score_codes
 FACES = 16
 NAIVE_FACES = 2
 PRECISIONS = ("float32", "bfloat16")
-QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
+QUIET: dict[str, Any] = {"enable_progress_bar": False, "accelerator": "cpu"}
 
 
 def child(kind: str) -> None:
@@ -88,10 +91,7 @@ def against_full_and_layers(rounds: int) -> None:
 def overhead(rounds: int, faces: int = 256) -> None:
     """Time of the whole stage against the bare loops over the same samples; loading is in neither."""
     generator, scorer = load_generator("ffhq-mobile"), load_scorer(resource("checkpoints/scorer-faces.ckpt"))
-    load, find = stages.open_generator, stages.find_scorer
-    numerics = load("ffhq-mobile", stages.make_trainer(QUIET, ""), QUIET, compile=False)[1]
-    stages.open_generator = lambda *_, **__: (generator, numerics)  # type: ignore[assignment]
-    stages.find_scorer = lambda _: scorer  # type: ignore[assignment]
+    numerics = open_generator("ffhq-mobile", make_trainer(QUIET, ""), QUIET, compile=False)[1]
     count = 0
 
     def stage() -> None:
@@ -104,9 +104,12 @@ def overhead(rounds: int, faces: int = 256) -> None:
             codes = sample_codes(generator, range(faces), seed=count)
             score_codes(generator, scorer, codes, space="w", resolution=128)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(stages, "open_generator", return_value=(generator, numerics)),
+        patch.object(stages, "find_scorer", return_value=scorer),
+    ):
         times = alternate({"stage": stage, "bare": bare}, rounds)
-    stages.open_generator, stages.find_scorer = load, find
     print(f"{faces} faces: outside generator and scorer {1 - 1 / ratio(times, 'stage', 'bare'):.1%} (5 % asked)")
 
 

@@ -36,7 +36,7 @@ def official(folder: Path, resolution: int) -> Any:
     if not hasattr(sys.modules.get("pkg_resources"), "parse_version"):
         version = importlib.import_module("packaging.version")
         sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
-        sys.modules["pkg_resources"].parse_version = version.parse  # type: ignore[attr-defined]
+        vars(sys.modules["pkg_resources"])["parse_version"] = version.parse
     networks = importlib.import_module("training.networks_stylegan2")
     return networks.Generator(512, 0, 512, resolution, 3, conv_clamp=None).eval().requires_grad_(False)
 

@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from ifgan_pl.resources import resource
 from ifgan_pl.sampling import sample_codes, synthesise
 from ifgan_pl.scorer import load_scorer
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "eager float32": {},
     "compiled float32": {"compile": True},
     "eager bfloat16": {"dtype": torch.bfloat16},
@@ -36,7 +37,7 @@ KINDS = {
 }
 
 
-def openvino_synthesis() -> Callable[[Tensor], None]:
+def openvino_synthesis() -> Callable[[Tensor], object]:
     """The published graph in f32 on all cores, a picture at a time."""
     import openvino
 
@@ -45,12 +46,12 @@ def openvino_synthesis() -> Callable[[Tensor], None]:
     weights = openvino.Tensor(np.frombuffer(files["Synthesis.bin"], np.uint8).copy())
     model = core.read_model(files["Synthesis.xml"], weights)
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda codes: [compiled([row[None]]) for row in codes.numpy()] and None
+    return lambda codes: [compiled([row[None]]) for row in codes.numpy()]
 
 
 def on_cpu(rounds: int, count: int) -> None:
     """Latency, throughput and errors."""
-    generators = {kind: load_generator("ffhq-mobile", **options) for kind, options in KINDS.items()}  # type: ignore[arg-type]
+    generators = {kind: load_generator("ffhq-mobile", **options) for kind, options in KINDS.items()}
     codes = sample_codes(generators["eager float32"], range(count))
     use_one_thread()
     for kind, generator in generators.items():
@@ -62,8 +63,7 @@ def on_cpu(rounds: int, count: int) -> None:
 
     def turns(some: Tensor) -> dict[str, list[float]]:
         calls: dict[str, Callable[[], object]] = {
-            kind: lambda g=g: synthesise(g, some, space="w")  # type: ignore[misc]
-            for kind, g in generators.items()
+            kind: partial(synthesise, g, some, space="w") for kind, g in generators.items()
         }
         return alternate({**calls, "OpenVINO float32": lambda: openvino(some)}, rounds)
 
@@ -114,9 +114,10 @@ def timed_on_gpu(call: Callable[[], object], rounds: int) -> float:
     """Median seconds between two events on the card."""
     for _ in range(3):
         call()
-    times = []
+    event: Any = partial(torch.cuda.Event, enable_timing=True)
+    times: list[float] = []
     for _ in range(rounds):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin, end = event(), event()
         begin.record()
         call()
         end.record()
@@ -132,17 +133,18 @@ def on_gpu(rounds: int) -> None:
     print(f"{torch.cuda.get_device_name()}: a copy moves {bandwidth / 1e9:.0f} GB/s")
     for kind, options in {**KINDS, "eager float16": {"dtype": torch.float16}}.items():
         dtype = options.get("dtype", torch.float32)
-        square = torch.randn(8192, 8192, device="cuda", dtype=dtype)  # type: ignore[arg-type]
-        peak = 2 * 8192**3 / timed_on_gpu(lambda s=square: s @ s, rounds)  # type: ignore[misc]
-        plain = load_generator("ffhq-mobile", device="cuda", dtype=dtype)  # type: ignore[arg-type]
-        generator = load_generator("ffhq-mobile", device="cuda", **options)  # type: ignore[arg-type]
+        square = torch.randn(8192, 8192, device="cuda", dtype=dtype)
+        peak = 2 * 8192**3 / timed_on_gpu(partial(torch.matmul, square, square), rounds)
+        plain = load_generator("ffhq-mobile", device="cuda", dtype=dtype)
+        assert isinstance(plain, nn.Module)
+        generator = load_generator("ffhq-mobile", device="cuda", **options)
         for resolution in generator.resolutions:
             for batch in (1, 4, 16, 64):
                 codes = sample_codes(generator, range(batch))
                 seconds = timed_on_gpu(partial(generator.synthesis, codes, resolution), rounds)
                 with FlopCounterMode(display=False) as counter:
                     plain.synthesis(codes, resolution)
-                moved = traffic(plain, partial(plain.synthesis, codes, resolution))  # type: ignore[arg-type]
+                moved = traffic(plain, partial(plain.synthesis, codes, resolution))
                 print(
                     f"{resolution}², {kind}, batch {batch}: {batch / seconds:.1f} pictures/s, "
                     f"{moved / seconds / bandwidth:.0%} of bandwidth, "

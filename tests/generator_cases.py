@@ -1,13 +1,17 @@
 """One small generator file for every published format, and what the official code made of the same weights."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file as load_safetensors
 from torch import Tensor
 
+from ifgan_pl.generators import load_generator
+from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.generators.stylegan3 import StyleGAN3
 from tests import generator_files as files
 
@@ -20,10 +24,21 @@ def golden(name: str, file: str = "small.safetensors") -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): value for key, value in values.items() if key.startswith(f"{name}.")}
 
 
-def _filters(**config: object) -> list[tuple[Tensor | None, Tensor | None]]:
+def _filters(**config: Any) -> list[tuple[Tensor | None, Tensor | None]]:
     """The filters that a StyleGAN3 file carries: designed here, so that the goldens judge the design too."""
-    network = StyleGAN3(z_dim=64, w_dim=64, **config)  # type: ignore[arg-type]
-    return [(layer.up_filter, layer.down_filter) for layer in network.layers]  # type: ignore[misc]
+    layers: Any = StyleGAN3(z_dim=64, w_dim=64, **config).layers
+    return [(layer.up_filter, layer.down_filter) for layer in layers]
+
+
+def stylegan2_ffhq() -> StyleGAN2:
+    """ffhq-mobile's mapping network, its scales folded out, in front of a StyleGAN2 of 8 pixels."""
+    mobile: Any = load_generator("ffhq-mobile")
+    generator = StyleGAN2(img_resolution=8, channels=[4, 4]).requires_grad_(False)
+    layers: Any = generator.mapping_network.layers
+    for layer, source in zip(layers, mobile.mapping_layers, strict=True):
+        layer.weight.copy_(source.weight * math.sqrt(512) / 0.01)
+        layer.bias.copy_(source.bias / 0.01)
+    return generator
 
 
 def stylegan2(path: Path) -> Path:
@@ -45,7 +60,7 @@ def stylegan2_ada(path: Path) -> Path:
 
 def stylegan3_t(path: Path) -> Path:
     shapes = [(36, 32), (36, 32), (52, 32), (52, 27), (52, 16), (32, 16), (32, 3)]
-    config = {"channel_base": 512, "channel_max": 32, "num_layers": 6}
+    config: dict[str, Any] = {"channel_base": 512, "channel_max": 32, "num_layers": 6}
     filters = _filters(img_resolution=32, **config)
     network = files.nvidia_stylegan3(32, shapes, z_dim=64, w_dim=64, filters=filters, magnitude_ema_beta=0.99, **config)
     return files.write_nvidia(path.with_suffix(".pkl"), network)
@@ -53,7 +68,7 @@ def stylegan3_t(path: Path) -> Path:
 
 def stylegan3_r_conditional(path: Path) -> Path:
     shapes = [(36, 32), (36, 32), (52, 32), (52, 32), (52, 32), (32, 32), (32, 3)]
-    config = {
+    config: dict[str, Any] = {
         "channel_base": 1024,
         "channel_max": 32,
         "num_layers": 6,

@@ -63,7 +63,7 @@ def _reconstruct_persistent_obj(meta: dict[str, Any]) -> None:
 _reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
 
 
-class EasyDict(dict):  # type: ignore[type-arg]
+class EasyDict(dict[str, Any]):
     """Stands in for ``dnnlib.util.EasyDict``."""
 
 
@@ -90,8 +90,8 @@ def stand_ins() -> Iterator[None]:
     modules = {
         name: types.ModuleType(name) for name in ("torch_utils", "torch_utils.persistence", "dnnlib", "dnnlib.util")
     }
-    modules["torch_utils.persistence"]._reconstruct_persistent_obj = _reconstruct_persistent_obj  # type: ignore[attr-defined]
-    modules["dnnlib.util"].EasyDict = EasyDict  # type: ignore[attr-defined]
+    vars(modules["torch_utils.persistence"])["_reconstruct_persistent_obj"] = _reconstruct_persistent_obj
+    vars(modules["dnnlib.util"])["EasyDict"] = EasyDict
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)
     try:

@@ -28,7 +28,7 @@ def test_uniforms_are_uniform_and_independent():
 
 
 @pytest.mark.parametrize("other", [(2, 2), (1, 3), (2, 1)])
-def test_uniforms_depend_on_seed_and_epoch(other):
+def test_uniforms_depend_on_seed_and_epoch(other: tuple[int, int]):
     index = torch.arange(5000)
     assert abs(np.corrcoef(uniforms(1, 2, index, 1)[:, 0], uniforms(*other, index, 1)[:, 0])[0, 1]) < 0.05
 

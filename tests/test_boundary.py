@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,9 +158,9 @@ def test_in_z_all_metrics_agree() -> None:
         ({"smile": 1.0}, {"metric": "l1"}, "unknown metric 'l1'; known: covariance, sqrt, identity"),
     ],
 )
-def test_mistakes_are_one_line(changes: dict[str, float], options: dict[str, str], message: str) -> None:
+def test_mistakes_are_one_line(changes: dict[str, float], options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        make().edit_shift(changes, **options)  # type: ignore[arg-type]
+        make().edit_shift(changes, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -232,7 +233,7 @@ def test_a_loss_trains_normals_and_biases_and_skips_missing_targets(name: str) -
         loss.backward()
         return loss
 
-    optimizer.step(step)  # type: ignore[no-untyped-call]
+    optimizer.step(step)
     right = (boundary.decision_function(x) > 0) == (targets > 0.5)
     assert right[:, :2].double().mean() > 0.95
     assert right[:50, 2].double().mean() > 0.95
@@ -262,8 +263,9 @@ def test_a_boundary_of_some_layers_reads_and_moves_only_them(tmp_path: Path) -> 
     ws = torch.randn(3000, 4, 5, generator=generator)
     normal = torch.nn.functional.normalize(torch.arange(1.0, 6.0), dim=0)
     scores = torch.stack([ws[:, 2] @ normal, ws[:, 0, 0]], 1)
-    options = {"attributes": ["a", "b"], "kinds": ["continuous"] * 2, "space": "w+", "num_ws": 4, "l2": 1e-3}
-    boundary = fit_boundary(ws, scores, layers=[2], **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"attributes": ["a", "b"], "kinds": ["continuous"] * 2, "space": "w+"}
+    options |= {"num_ws": 4, "l2": 1e-3}
+    boundary = fit_boundary(ws, scores, layers=[2], **options)
     assert boundary.normals.shape == (2, 5)
     torch.testing.assert_close(boundary.normals[0].detach(), normal, atol=1e-3, rtol=0)
     boundary.save(tmp_path / "b.safetensors")
@@ -277,6 +279,6 @@ def test_a_boundary_of_some_layers_reads_and_moves_only_them(tmp_path: Path) -> 
     with pytest.raises(UserError, match="4 layers, the codes have 3"):
         loaded.check_codes(ws[:, :3], space="w+")
     with pytest.raises(UserError, match=r"layers are rows of W\+ codes"):
-        fit_boundary(ws, scores, layers=[4], **options)  # type: ignore[arg-type]
+        fit_boundary(ws, scores, layers=[4], **options)
     with pytest.raises(ValueError, match="layers: rows of W"):
         LinearBoundary(torch.eye(2, 5), attributes=["a", "b"], space="w", layers=[0])

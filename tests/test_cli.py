@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from ifgan_pl import cli
 from ifgan_pl.boundary import LinearBoundary
 from ifgan_pl.data.store import ScoreStore
 from ifgan_pl.generators import formats, load_generator
-from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.pictures import read_provenance
 from ifgan_pl.sampling import sample_codes
 from ifgan_pl.scorer import FacialAttributeScorer
 from ifgan_pl.tasks.scorer import train_scorer
+from tests.generator_cases import stylegan2_ffhq
 from tests.processes import CPU, ROOT, environment, run, torchrun
 from tests.test_interruption import SCORE
 
@@ -33,10 +34,10 @@ def test_the_scorer_s_settings_are_options_of_its_stage() -> None:
         assert name == "attributes" or f"--{name} " in help_text, name
 
 
-def failure(command: object, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def failure(command: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The single line that a mistake prints."""
     with pytest.raises(SystemExit) as exit_:
-        command(list(arguments))  # type: ignore[operator]
+        command(list(arguments))
     assert exit_.value.code == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1, lines
@@ -180,12 +181,7 @@ def test_an_attribute_that_cannot_be_fitted_is_one_line_and_leaves_the_others(
 
 def test_a_boundary_serves_a_generator_of_the_same_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """ffhq-mobile's mapping network in front of a StyleGAN2 of 8 pixels stands for NVIDIA's file."""
-    mobile = load_generator("ffhq-mobile")
-    generator = StyleGAN2(img_resolution=8, channels=[4, 4]).requires_grad_(False)
-    for layer, source in zip(generator.mapping_network.layers, mobile.mapping_layers, strict=True):  # type: ignore[attr-defined]
-        layer.weight.copy_(source.weight * 512**0.5 / 0.01)
-        layer.bias.copy_(source.bias / 0.01)
-    formats.save(generator, tmp_path / "ffhq.safetensors")
+    formats.save(stylegan2_ffhq(), tmp_path / "ffhq.safetensors")
     out = tmp_path / "edits"
     cli.edit(["--attribute", "smile", "--generator", str(tmp_path / "ffhq.safetensors"), "--out", str(out), *CPU])
     assert "a boundary of ffhq-mobile serves" in capsys.readouterr().out
@@ -273,8 +269,9 @@ def test_srun_gives_the_bytes_of_one_process(tmp_path: Path, nodes: int) -> None
     for rank in range(2):
         place = {"PROCID": rank, "LOCALID": rank % a_node, "NODEID": rank // a_node}
         variables = environment() | job | {f"SLURM_{name}": str(value) for name, value in place.items()}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        tasks.append(subprocess.Popen(command, env=variables, **pipes))  # type: ignore[call-overload]
+        tasks.append(
+            subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
     results = [(task.communicate(timeout=300), task.returncode) for task in tasks]
     assert [code for _, code in results] == [0, 0], results
     assert ["score: 64 faces" in out for (out, _), _ in results] == [True, False]  # said once

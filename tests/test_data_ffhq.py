@@ -62,4 +62,6 @@ def test_no_features(tmp_path):
 
 def test_unknown_gender_is_missing(tmp_path):
     write(tmp_path, 0, [face(gender="genderless")])
-    assert read_features(tmp_path / "json" / "00000.json")[2] != 0
+    features = read_features(tmp_path / "json" / "00000.json")
+    assert features is not None
+    assert features[2] != 0

@@ -131,7 +131,10 @@ def test_broken_pictures_are_named_and_left_out(tmp_path, caplog):
 
 def test_the_cache_is_made_once_and_again_when_a_picture_changes(tmp_path):
     folder, table = write_folder(tmp_path / "a", age=range(23))
-    make = lambda: TableData(folder, table, image_size=16, cache_dir=tmp_path / "cache")  # noqa: E731
+
+    def make():
+        return TableData(folder, table, image_size=16, cache_dir=tmp_path / "cache")
+
     make().prepare_data()
     (first,) = (tmp_path / "cache").glob("*.npy")
     stamp = first.stat().st_mtime_ns

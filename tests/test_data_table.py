@@ -46,7 +46,7 @@ def test_columns_that_do_not_fit_list_both_sides(tmp_path):
 
 
 def test_broken_rows_are_counted_named_and_left_out(tmp_path, caplog):
-    ages = list(range(23))
+    ages: list[int | str] = list(range(23))
     ages[4], ages[7] = "old", "inf"
     with caplog.at_level(logging.WARNING):
         data = TableData(*write_folder(tmp_path / "a", age=ages), cache_dir=tmp_path)

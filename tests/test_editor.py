@@ -20,9 +20,9 @@ def test_several_edits_move_exactly_what_they_ask(editor: Editor) -> None:
     codes = editor.codes(range(4))
     edited = editor.shifted(codes, {"smile": 2.0, "pose": -1.0}, hold=["age", "gender"])
     moved = editor.boundary.predict_scores(edited) - editor.boundary.predict_scores(codes)
-    moved = dict(zip(editor.attributes, (moved / editor.boundary.score_sd).T, strict=True))
+    by_name = dict(zip(editor.attributes, (moved / editor.boundary.score_sd).T, strict=True))
     for name, expected in {"smile": 2.0, "yaw": -1.0, "age": 0.0, "male": 0.0}.items():
-        assert torch.allclose(moved[name], torch.tensor(expected), atol=2e-3)
+        assert torch.allclose(by_name[name], torch.tensor(expected), atol=2e-3)
 
 
 def test_mode_to_reaches_the_value(editor: Editor) -> None:

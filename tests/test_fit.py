@@ -56,12 +56,12 @@ def test_the_plane_is_where_the_score_meets_the_threshold(data: Data) -> None:
 
 def test_extremes_are_the_papers_counts_and_need_more_samples(data: Data) -> None:
     codes, normals, scores = data
-    options = {"attributes": NAMES, "kinds": KINDS, "space": "w"}
-    paper = fit_boundary(codes, scores, selection="extremes", solver="squared_hinge", **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"attributes": NAMES, "kinds": KINDS, "space": "w"}
+    paper = fit_boundary(codes, scores, selection="extremes", solver="squared_hinge", **options)
     figures = paper.metrics["attributes"]["smile"]
     assert (figures["train"], figures["validation"], figures["remaining"]) == (168, 72, 6000 - 240)
     assert figures["accuracy_validation"] > 0.95
-    whole = fit_boundary(codes, scores, **options)  # type: ignore[arg-type]
+    whole = fit_boundary(codes, scores, **options)
     assert ((whole.normals * normals).sum(1) > (paper.normals * normals).sum(1)).all()
     # λ is measured outside the fit, so it is right for the poorer direction too: cov(s, d) / var(d)
     distances = paper.distance(codes)
@@ -81,11 +81,11 @@ def test_a_fit_is_a_function_of_its_seed(data: Data) -> None:
 
 def test_missing_scores_leave_the_other_attribute_as_it_is(data: Data) -> None:
     codes, normals, scores = data
-    options = {"attributes": NAMES, "kinds": KINDS, "space": "w", "l2": 1e-3}
-    whole = fit_boundary(codes, scores, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"attributes": NAMES, "kinds": KINDS, "space": "w", "l2": 1e-3}
+    whole = fit_boundary(codes, scores, **options)
     holes = scores.clone()
     holes[::3, 0] = torch.nan
-    fitted = fit_boundary(codes, holes, **options)  # type: ignore[arg-type]
+    fitted = fit_boundary(codes, holes, **options)
     torch.testing.assert_close(fitted.normals[1], whole.normals[1], atol=1e-6, rtol=0)
     assert fitted.metrics["attributes"]["smile"]["train"] == 3600
     assert (fitted.normals[0] * normals[0]).sum() > 0.97
@@ -137,9 +137,9 @@ def test_one_bad_attribute_does_not_take_the_other_down(data: Data) -> None:
         (torch.randn(60, 1), {"validation": 1.0}, r"share in \[0, 1\), got 1.0"),
     ],
 )
-def test_mistakes_are_one_line(scores: torch.Tensor, options: dict[str, str], message: str) -> None:
+def test_mistakes_are_one_line(scores: torch.Tensor, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        fit_boundary(torch.randn(60, 4), scores, attributes=["smile"], space="w", **options)  # type: ignore[arg-type]
+        fit_boundary(torch.randn(60, 4), scores, attributes=["smile"], space="w", **options)
     assert "\n" not in str(caught.value)
 
 
@@ -172,12 +172,12 @@ def test_thresholds() -> None:
 
 def test_the_penalty_may_be_cross_validated_or_that_of_svc(data: Data) -> None:
     codes, normals, scores = data
-    options = {"attributes": NAMES, "kinds": KINDS, "space": "w"}
-    found = fit_boundary(codes[:300], scores[:300], l2="cv", **options)  # type: ignore[arg-type]
-    worst = fit_boundary(codes[:300], scores[:300], l2=10.0, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"attributes": NAMES, "kinds": KINDS, "space": "w"}
+    found = fit_boundary(codes[:300], scores[:300], l2="cv", **options)
+    worst = fit_boundary(codes[:300], scores[:300], l2=10.0, **options)
     assert ((found.normals * normals).sum(1) > (worst.normals * normals).sum(1)).all()
     assert all(1e-4 <= found.metrics["attributes"][n]["l2"] < 10 for n in NAMES)
-    paper = fit_boundary(codes, scores, selection="extremes", solver="hinge", l2="svc", **options)  # type: ignore[arg-type]
+    paper = fit_boundary(codes, scores, selection="extremes", solver="hinge", l2="svc", **options)
     scale = (codes.double().var(0, correction=0)).mean().item()
     assert paper.metrics["attributes"]["smile"]["l2"] == pytest.approx(1 / 168 / scale)
 
@@ -210,9 +210,9 @@ def test_codes_may_stay_in_a_file(data: Data, tmp_path: Path) -> None:
     codes, _, scores = data
     np.save(tmp_path / "w.npy", codes.numpy())
     mapped = torch.from_numpy(np.load(tmp_path / "w.npy", mmap_mode="c"))
-    options = {"attributes": NAMES, "kinds": KINDS, "space": "w", "solver": "logistic"}
-    from_file = fit_boundary(mapped, scores, device="cpu", **options)  # type: ignore[arg-type]
-    torch.testing.assert_close(from_file.normals, fit_boundary(codes, scores, **options).normals, atol=1e-7, rtol=0)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"attributes": NAMES, "kinds": KINDS, "space": "w", "solver": "logistic"}
+    from_file = fit_boundary(mapped, scores, device="cpu", **options)
+    torch.testing.assert_close(from_file.normals, fit_boundary(codes, scores, **options).normals, atol=1e-7, rtol=0)
 
 
 def test_noise_is_called_noise() -> None:
@@ -290,10 +290,10 @@ def test_ridge_fits_probabilities_of_logits(data: Data) -> None:
     tail = 3 * scores[:, :1]
     sure = tail[:, 0] > 3
     tail[sure] += 60 * codes[sure, 5:6]  # the scorer's own whim where it is sure already
-    options = {"attributes": ["smile"], "space": "w", "l2": 1e-3}
+    options: dict[str, Any] = {"attributes": ["smile"], "space": "w", "l2": 1e-3}
     assert 0.01 < sure.float().mean() < 0.3
-    logits = fit_boundary(codes, tail, kinds=["binary"], **options)  # type: ignore[arg-type]
-    as_they_are = fit_boundary(codes, tail, kinds=["continuous"], **options)  # type: ignore[arg-type]
+    logits = fit_boundary(codes, tail, kinds=["binary"], **options)
+    as_they_are = fit_boundary(codes, tail, kinds=["continuous"], **options)
     cosines = [float((b.normals[0].detach() * normals[0]).sum()) for b in (logits, as_they_are)]
     assert cosines[0] > 0.95
     assert cosines[0] > cosines[1] + 0.02

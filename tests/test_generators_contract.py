@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,6 +58,7 @@ def cheap(generator: Generator) -> int:
 
 def test_members(generator: Generator) -> None:
     assert isinstance(generator, Generator)
+    assert isinstance(generator, torch.nn.Module)
     assert generator.spaces in (("z",), ("z", "w", "w+"))
     assert list(generator.resolutions) == sorted(generator.resolutions)
     assert generator.resolutions[-1] == generator.img_resolution
@@ -99,7 +101,7 @@ def test_determinism_and_batch_invariance(generator: Generator) -> None:
 
 
 @pytest.mark.parametrize("generator", QUICK, indirect=True)
-def test_gradients_reach_the_code(generator: Generator) -> None:
+def test_gradients_reach_the_code(generator: Any) -> None:
     """Autograd agrees with a central difference along a random direction, in float64."""
     double, side = copy.deepcopy(generator).double(), cheap(generator)
     w = codes(generator, 1).double().requires_grad_(True)
@@ -152,7 +154,7 @@ def test_without_w_there_is_no_mapping_and_no_truncation(generator: Generator) -
 
 
 @pytest.mark.parametrize("generator", QUICK, indirect=True)
-def test_dtypes_round_trip(generator: Generator) -> None:
+def test_dtypes_round_trip(generator: Any) -> None:
     w, side = codes(generator, 1), cheap(generator)
     original = copy.deepcopy(generator)
     with torch.no_grad():
@@ -169,7 +171,7 @@ def test_dtypes_round_trip(generator: Generator) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_devices_round_trip(generator: Generator) -> None:
+def test_devices_round_trip(generator: Any) -> None:
     w, side = codes(generator, 1), cheap(generator)
     moved = copy.deepcopy(generator).cuda()
     with torch.no_grad():
@@ -179,7 +181,7 @@ def test_devices_round_trip(generator: Generator) -> None:
         assert torch.equal(moved.cpu().synthesis(w, side), expected)
 
 
-def test_nothing_is_kept_between_calls(generator: Generator) -> None:
+def test_nothing_is_kept_between_calls(generator: Any) -> None:
     """What inference mode made must not turn up in autograd later (DESIGN §7)."""
     fresh, w, side = copy.deepcopy(generator), codes(generator, 1), cheap(generator)
     before = {name: set(vars(module)) for name, module in fresh.named_modules()}
@@ -209,9 +211,9 @@ def test_wrong_inputs_of_mapping_are_named(generator: Generator) -> None:
 
 
 @pytest.mark.parametrize("generator", FILES, indirect=True)
-def test_save_and_load(generator: Generator, tmp_path: Path) -> None:
+def test_save_and_load(generator: Any, tmp_path: Path) -> None:
     formats.save(generator, tmp_path / "g.safetensors")
-    again = load_generator(tmp_path / "g.safetensors")
+    again: Any = load_generator(tmp_path / "g.safetensors")
     w = codes(generator)
     with torch.no_grad():
         assert torch.equal(again.synthesis(w), generator.synthesis(w))
@@ -221,7 +223,7 @@ def test_save_and_load(generator: Generator, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("generator", ["digiface-dcgan", *FILES], indirect=True)  # ffhq-mobile keeps its own layout
-def test_channels_last_and_compile(generator: Generator) -> None:
+def test_channels_last_and_compile(generator: Any) -> None:
     """The graph is whole (no graph break) and the layout is free. Backend eager: capture only, no compiler needed."""
     w = codes(generator)
     with torch.no_grad():

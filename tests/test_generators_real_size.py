@@ -1,6 +1,7 @@
 """The published sizes against the official code, and half precision."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,11 +22,11 @@ T_1024 = [(36, 512)] * 2 + [(52, 512)] * 2 + [(84, 512)] + [(148, 512)] * 2 + [(
 T_1024 += [(1044, 81), (1044, 51), (1044, 32), (1024, 32), (1024, 3)]
 
 
-def stylegan3(path: Path, shapes: list[tuple[int, int]], **config: object) -> Path:
+def stylegan3(path: Path, shapes: list[tuple[int, int]], **config: Any) -> Path:
     resolution = shapes[-1][0]
-    network = StyleGAN3(img_resolution=resolution, **config)  # type: ignore[arg-type]
-    filters = [(layer.up_filter, layer.down_filter) for layer in network.layers]
-    generator = files.nvidia_stylegan3(resolution, shapes, z_dim=512, w_dim=512, filters=filters, **config)  # type: ignore[arg-type]
+    layers: Any = StyleGAN3(img_resolution=resolution, **config).layers
+    filters = [(layer.up_filter, layer.down_filter) for layer in layers]
+    generator = files.nvidia_stylegan3(resolution, shapes, z_dim=512, w_dim=512, filters=filters, **config)
     return files.write_nvidia(path, generator)
 
 
@@ -39,8 +40,7 @@ def write(name: str, path: Path) -> Path:
     if name == "stylegan3-t-1024":
         return stylegan3(path, T_1024)
     if name == "stylegan3-r-256":
-        config = {"channel_base": 32768, "channel_max": 1024, "conv_kernel": 1, "use_radial_filters": True}
-        return stylegan3(path, R_256, **config)
+        return stylegan3(path, R_256, channel_base=32768, channel_max=1024, conv_kernel=1, use_radial_filters=True)
     channels = files.channels_of(1024, 16384, 512)
     state = files.genforce_stylegan1(channels) if "stylegan1" in name else files.pggan(channels)
     torch.save({"generator_smooth": state}, path)

@@ -43,11 +43,17 @@ def test_folds_are_of_global_rows() -> None:
     """Two shares of the rows, summed, give what all rows give, also where a share starts within a fold's round."""
     codes, scores = problem(count=1000)
     whole, _ = cross_validate(codes, scores)
-    recorded: list[list[torch.Tensor]] = []
-    for rows in (slice(0, 333), slice(333, 1000)):
+
+    def sums(rows: slice) -> list[torch.Tensor]:
         kept: list[torch.Tensor] = []
-        cross_validate(codes[rows], scores[rows], first_row=rows.start, reduce=lambda t, k=kept: k.append(t) or t)  # type: ignore[misc]
-        recorded.append(kept)
-    totals = iter([a + b for a, b in zip(*recorded, strict=True)])
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            kept.append(tensor)
+            return tensor
+
+        cross_validate(codes[rows], scores[rows], first_row=rows.start, reduce=keep)
+        return kept
+
+    totals = iter([a + b for a, b in zip(sums(slice(0, 333)), sums(slice(333, 1000)), strict=True)])
     both, _ = cross_validate(codes[:333], scores[:333], reduce=lambda _: next(totals))
     torch.testing.assert_close(both.errors, whole.errors)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -43,18 +45,18 @@ def write_data(folder: Path, count: int = 61) -> tuple[Path, Path]:
 
 
 def make_data(folder: Path, **changes) -> TableData:
-    options = {"image_size": 32, "batch_size": 8, "cache_dir": folder / "cache"} | changes
+    options: dict[str, Any] = {"image_size": 32, "batch_size": 8, "cache_dir": folder / "cache"} | changes
     return TableData(*write_data(folder), **options)
 
 
 def make_model(**changes) -> FacialAttributeScorer:
     torch.manual_seed(0)
-    options = {"backbone": "small8", "image_size": 32, "augmentation": 0.3, "lr": 5e-3, "ema": 0.8} | changes
-    return FacialAttributeScorer(KINDS, **options)
+    options: dict[str, Any] = {"backbone": "small8", "image_size": 32, "augmentation": 0.3, "lr": 5e-3, "ema": 0.8}
+    return FacialAttributeScorer(KINDS, **(options | changes))
 
 
 def make_trainer(folder: Path, epochs: int, **changes) -> pl.Trainer:
-    options = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False}
+    options: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False}
     options |= {"enable_model_summary": False, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
     return pl.Trainer(max_epochs=epochs, default_root_dir=folder, **(options | changes))
 
@@ -100,7 +102,7 @@ def test_predict_files_names_what_it_scored(tmp_path, caplog):
     result = model.predict_files(paths, batch_size=2)
     assert [Path(name).name for name in result["file"]] == ["000.png", "001.png", "003.png", "004.png"]
     assert "left out 1 broken pictures" in caplog.text
-    image = torch.from_numpy(__import__("numpy").array(Image.open(paths[3]))).permute(2, 0, 1)[None] / 127.5 - 1
+    image = torch.from_numpy(np.array(Image.open(paths[3]))).permute(2, 0, 1)[None] / 127.5 - 1
     torch.testing.assert_close(result["level"][2:3], model.predict(image)["level"], atol=1e-4, rtol=1e-4)
     assert model.predict_files([])["level"].shape == (0,)
 
@@ -120,6 +122,7 @@ def test_torchvision_backbones_by_name(name):
 def test_own_backbones_by_name_and_width(name, side):
     backbone, features = build_backbone(name)
     assert backbone.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, features) == (2, 64)
+    assert isinstance(backbone, torch.nn.Sequential)
     assert backbone[0].out_channels == side
 
 
@@ -142,6 +145,7 @@ def test_missing_labels_have_no_gradient():
     target = torch.tensor([[1.0, 0.5, torch.nan], [torch.nan] * 3, [0.0, torch.nan, 1.0], [1.0, 2.0, 3.0]])
     loss = model.loss(scores, target)
     loss.backward()
+    assert scores.grad is not None
     assert torch.equal(scores.grad == 0, target.isnan())
     assert model.loss(scores, torch.full((4, 3), torch.nan)) == 0
     model.loss(torch.randn(1, 3, requires_grad=True), target[1:2]).backward()
@@ -277,6 +281,7 @@ class Evil:
 WORKER = """
 import sys, json, torch, pytorch_lightning as pl
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, {root!r})
 from tests.test_scorer import make_data, make_model, make_trainer
 folder = Path({folder!r})

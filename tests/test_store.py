@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ NUMERICS = {"device": "this"}
 
 
 def store(root: Path, **changes: object) -> ScoreStore:
-    return ScoreStore(root, **{"num": 10, "inputs": INPUTS, "numerics": NUMERICS, "block_size": 4, **changes})  # type: ignore[arg-type]
+    options: dict[str, Any] = {"num": 10, "inputs": INPUTS, "numerics": NUMERICS, "block_size": 4}
+    return ScoreStore(root, **(options | changes))
 
 
 def fill(s: ScoreStore) -> None:

@@ -1,4 +1,5 @@
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -25,9 +26,14 @@ def test_gradient_descent_finds_what_the_exact_solver_finds(loss: str) -> None:
 
 def test_it_serves_fit_boundary() -> None:
     codes, scores = problem(count=3000)
-    options = {"attributes": ["a", "b", "c"], "space": "w", "solver": "logistic", "kinds": ["binary"] * 3}
-    exact = fit_boundary(codes, scores, **options)  # type: ignore[arg-type]
-    found = fit_boundary(codes, scores, solve=partial(sgd, epochs=20, batch_size=250, trainer=QUIET), **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {
+        "attributes": ["a", "b", "c"],
+        "kinds": ["binary"] * 3,
+        "space": "w",
+        "solver": "logistic",
+    }
+    exact = fit_boundary(codes, scores, **options)
+    found = fit_boundary(codes, scores, solve=partial(sgd, epochs=20, batch_size=250, trainer=QUIET), **options)
     assert (exact.normals * found.normals).sum(1).min() > 0.99
 
 

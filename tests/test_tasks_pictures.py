@@ -3,6 +3,7 @@
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,7 +103,8 @@ def test_any_callable_scores_by_its_import_path(folder: Path) -> None:
     assert read(folder / "s.csv") == [
         {"file": "photos/0.png", "side": "24", "smile": "24", "side_score": "48", "smile_score": "48"}
     ]
-    assert find_scorer("my_scorers:colours").attributes == ("colours0", "colours1", "colours2")  # type: ignore[attr-defined]
+    colours: Any = find_scorer("my_scorers:colours")
+    assert colours.attributes == ("colours0", "colours1", "colours2")
 
 
 def test_a_callable_takes_the_scorer_s_place_on_samples_too(folder: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -149,7 +150,8 @@ def test_pretrained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     source = models.resnet18()
     monkeypatch.setattr(_api, "load_state_dict_from_url", lambda *_, **__: source.state_dict())
     model = FacialAttributeScorer(KINDS, backbone="resnet18", weights="IMAGENET1K_V1", image_size=32)
-    assert torch.equal(model.backbone.network.conv1.weight, source.conv1.weight)  # type: ignore[union-attr]
+    network: Any = model.backbone.network
+    assert torch.equal(network.conv1.weight, source.conv1.weight)
     model.head.weight.data.fill_(0.5)
     save_scorer(model, tmp_path / "s.ckpt", make_trainer(tmp_path, 1))
 
