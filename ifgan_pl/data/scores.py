@@ -30,7 +30,7 @@ class ScoreFile:
         self.inputs, self.numerics = metadata["inputs"], metadata["numerics"]
 
     def load(self) -> tuple[Tensor, Tensor]:
-        """All codes (num, …), drawn again, and scores (num, m), float32; a millisecond or two a code on a core.
+        """All codes (num, …), drawn again, and scores (num, m), float32; about half a millisecond a code where nothing else runs.
 
         Raises:
             UserError: the generator of that name is not the one whose pictures were scored.
