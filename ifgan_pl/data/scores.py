@@ -30,7 +30,7 @@ class ScoreFile:
         self.inputs, self.numerics = metadata["inputs"], metadata["numerics"]
 
     def load(self) -> tuple[Tensor, Tensor]:
-        """All codes (num, …), drawn again, and scores (num, m), float32; about half a millisecond a code where nothing else runs.
+        """All codes (num, …), drawn again, and scores (num, m), float32; half a millisecond a code on idle cores.
 
         Raises:
             UserError: the generator of that name is not the one whose pictures were scored.
