@@ -52,11 +52,11 @@ EPOCHS = {"A": 30, "B": 25}
 RECIPES = (
     "hinge,extremes,svc,identity,none",
     "hinge,extremes,svc,identity,all",
-    "ridge,all,1,identity,none",
-    "ridge,all,1,identity,all",
+    "ridge,all,2,identity,none",
+    "ridge,all,2,identity,all",
+    "ridge,all,2,covariance,all",
+    "ridge,all,2,sqrt,all",
     "ridge,all,1,sqrt,all",
-    "ridge,all,1,covariance,all",
-    "ridge,all,.1,covariance,all",
 )
 NAMES = tuple(FACE_ATTRIBUTES)
 JUDGED = (*NAMES, "age", "male")

@@ -30,7 +30,7 @@ def fit_boundary(
     truncation: float | None = 1.0,
     selection: str = "all",
     solver: str = "ridge",
-    l2: float | str = 3.0,
+    l2: float | str = 2.0,
     balanced: bool = False,
     validation: float | None = None,
     refits: int = 0,

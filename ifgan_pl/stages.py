@@ -140,7 +140,7 @@ def boundary(
     family: str = "",
     selection: str = "all",
     solver: str = "ridge",
-    l2: float | str = 3.0,
+    l2: float | str = 2.0,
     metric: str = "sqrt",
     seed: int = 0,
     out: str = f"{RUN}/boundary.safetensors",
