@@ -290,7 +290,8 @@ class FacialAttributeScorer(pl.LightningModule):
 
         Args:
             scores: (N, m) calibrated so far.
-            target: (N, m) labels, NaN where missing; an attribute without both classes is left as it is.
+            target: (N, m) labels, NaN where missing. An attribute without both classes is left as it is, and so is one
+                whose scores hardly rise with its labels (slope .1 or less): a line through them would mean nothing.
         """
         for column in self.binary.nonzero().flatten().tolist():
             known = ~target[:, column].isnan()
@@ -299,8 +300,10 @@ class FacialAttributeScorer(pl.LightningModule):
                 continue
             soft = torch.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
             line = logistic(x[:, None], soft[:, None], l2=1e-9, reduce=lambda sums: sums)
-            self.offset[column] += (line.biases / line.weights[:, 0])[0] * self.temperature[column]
-            self.temperature[column] /= line.weights[0, 0]
+            slope, shift = line.weights[0, 0], line.biases[0]
+            if slope > 0.1:
+                self.offset[column] += shift / slope * self.temperature[column]
+                self.temperature[column] /= slope
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW under a linear warm-up and a cosine, stepped every optimiser step."""

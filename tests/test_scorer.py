@@ -45,8 +45,11 @@ def write_data(folder: Path, count: int = 61) -> tuple[Path, Path]:
 
 
 def make_data(folder: Path, **changes) -> TableData:
+    """What :func:`write_data` writes, written once: ranks that start together read the same files."""
+    if not (folder / "labels.csv").exists():
+        write_data(folder)
     options: dict[str, Any] = {"image_size": 32, "batch_size": 8, "cache_dir": folder / "cache"} | changes
-    return TableData(*write_data(folder), **options)
+    return TableData(folder, folder / "labels.csv", **options)
 
 
 def make_model(**changes) -> FacialAttributeScorer:
@@ -246,6 +249,15 @@ def test_calibration_makes_overconfident_and_shifted_scores_honest():
         assert model.temperature[1:].tolist() == [1, 1]
         assert model.offset[1:].tolist() == [0, 0]
         model.calibrate((3 * true - 1 + model.offset) / model.temperature, target)
+
+
+def test_calibration_leaves_scores_alone_that_say_nothing():
+    model = make_model()
+    target = torch.full((8, 3), torch.nan)
+    target[:, 0] = torch.arange(8) < 4
+    model.calibrate(torch.linspace(-3, 3, 8)[:, None].expand(8, 3), target)
+    assert model.temperature.tolist() == [1, 1, 1]
+    assert model.offset.tolist() == [0, 0, 0]
 
 
 def test_calibration_survives_scores_that_separate_the_labels():
