@@ -163,7 +163,7 @@ class Panel:
                 count = self.faces
             else:
                 alpha = round(alpha / min(max(mean, 0.4), 2.5), 4)
-        raise SystemExit(f"no step moves {NAMES[target]} by one standard deviation: {mean:.2f} at {alpha:.2f}")
+        raise SystemExit(f"{NAMES[target]}: eight steps, none that moves it by one sd; the last moved {mean:.2f}")
 
     def distance(self, shift: Tensor) -> float:
         """Mean distance of embeddings between edited faces and originals."""
