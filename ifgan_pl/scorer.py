@@ -295,10 +295,13 @@ class FacialAttributeScorer(pl.LightningModule):
         """
         for column in self.binary.nonzero().flatten().tolist():
             known = ~target[:, column].isnan()
-            x, y = scores[known, column].double(), target[known, column].double() >= 0.5
-            if not 0 < y.sum() < len(y):
+            x, y = scores[known, column].double(), target[known, column].double().clamp(0, 1)
+            ones = (y >= 0.5).sum()
+            zeros = len(y) - ones
+            if not (ones and zeros):
                 continue
-            soft = torch.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
+            low, high = 1 / (zeros + 2), (ones + 1) / (ones + 2)
+            soft = low + (high - low) * y
             line = logistic(x[:, None], soft[:, None], l2=1e-9, reduce=lambda sums: sums)
             slope, shift = line.weights[0, 0], line.biases[0]
             if slope > 0.1:

@@ -266,7 +266,8 @@ def test_calibration_survives_scores_that_separate_the_labels():
     target[:, 0] = torch.arange(8) >= 4
     scores = torch.linspace(-3, 3, 8)[:, None].expand(8, 3)
     model.calibrate(scores, target)
-    assert 0 < float(model.temperature[0]) < 10
+    # by maximum likelihood on the labels themselves it would fall to zero
+    assert 0.3 < float(model.temperature[0]) < 3
 
 
 @pytest.mark.parametrize(
@@ -293,7 +294,6 @@ class Evil:
 WORKER = """
 import sys, json, torch, pytorch_lightning as pl
 from pathlib import Path
-from typing import Any
 sys.path.insert(0, {root!r})
 from tests.test_scorer import make_data, make_model, make_trainer
 folder = Path({folder!r})
