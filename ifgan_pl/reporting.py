@@ -1,6 +1,6 @@
 """The report stage: measure what boundaries do on faces that they were not fitted on, and write it down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def build_report(
         "rescoring": rescoring_data(rescoring, faces),
     }
     sections = [
-        *([("The scorer", scorer_table(scorer_metrics))] if scorer_metrics else []),
+        *([("The scorer", scorer_table(scorer_metrics, store.inputs["attributes"]))] if scorer_metrics else []),
         ("Boundaries", accuracies(boundary, figures)),
         ("Are the semantics entangled?", entanglement(names, cosines, predicted, measured)),
         ("Edited faces, measured again", rescored(rescoring, faces)),
@@ -120,11 +120,10 @@ METRICS = {
 }
 
 
-def scorer_table(metrics: Mapping[str, float]) -> str:
-    """How well the scorer agrees with the labels that its training kept for reporting."""
+def scorer_table(metrics: Mapping[str, float], attributes: Sequence[str]) -> str:
+    """How well the scorer agrees with the labels that its training kept for reporting, in the order of its scores."""
     columns = [key for key in METRICS if any(name.startswith(f"{key}/") for name in metrics)]
-    names = dict.fromkeys(name.partition("/")[2] for key in columns for name in metrics if name.startswith(f"{key}/"))
-    rows = [[name, *(metrics.get(f"{key}/{name}") for key in columns)] for name in names]
+    rows = [[name, *(metrics.get(f"{key}/{name}") for key in columns)] for name in attributes]
     note = '<p class="note">On the labelled pictures that its training kept for reporting.</p>'
     return table(["attribute", *(METRICS[key] for key in columns)], rows) + note
 

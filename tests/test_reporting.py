@@ -9,6 +9,7 @@ import torch
 from ifgan_pl import cli
 from ifgan_pl.artefacts import write_json
 from ifgan_pl.generators import load_generator
+from ifgan_pl.reporting import scorer_table
 from ifgan_pl.sampling import sample_codes, synthesise
 from ifgan_pl.tasks.scorer import save_scorer
 from tests.processes import CPU
@@ -39,3 +40,11 @@ def test_every_stage_ends_in_a_report_and_is_fresh_afterwards(
     cli.train(arguments)
     text = capsys.readouterr().out
     assert all(f"{stage}: fresh" in text for stage in ("score", "boundary", "report"))
+
+
+def test_the_scorer_s_figures_stand_in_the_order_of_its_scores() -> None:
+    page = scorer_table({"accuracy/male": 0.25, "accuracy/smile": 0.5, "r/age": 0.75}, ["smile", "male", "age"])
+    words = ("accuracy", ">smile<", "0.500", ">male<", "0.250", ">age<", "0.750")
+    places = [page.index(word) for word in words]
+    assert places == sorted(places)
+    assert "F1" not in page
