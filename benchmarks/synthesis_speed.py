@@ -35,6 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "eager bfloat16": {"dtype": torch.bfloat16},
     "compiled bfloat16": {"dtype": torch.bfloat16, "compile": True},
 }
+GPU_KINDS: dict[str, dict[str, Any]] = {**KINDS, "eager TF32": {}, "eager float16": {"dtype": torch.float16}}
 
 
 def openvino_synthesis() -> Callable[[Tensor], object]:
@@ -77,8 +78,8 @@ def on_cpu(rounds: int, count: int) -> None:
 
 def errors(generators: dict[str, Generator], count: int = 24) -> None:
     """How far each kind is from eager float32: pictures, and scores in units of their sd over the same faces."""
-    scorer = load_scorer(resource("checkpoints/scorer-faces.ckpt"))
     codes = sample_codes(generators["eager float32"], range(count))
+    scorer = load_scorer(resource("checkpoints/scorer-faces.ckpt")).to(codes.device)
     for resolution in (128, 1024):
         pictures, scores = {}, {}
         for kind, generator in generators.items():
@@ -126,20 +127,23 @@ def timed_on_gpu(call: Callable[[], object], rounds: int) -> float:
     return statistics.median(times)
 
 
-def on_gpu(rounds: int) -> None:
-    """Pictures a second by precision, batch size and path, and the share of the card that this is."""
+def on_gpu(rounds: int, batches: list[int]) -> None:
+    """Pictures a second by precision, batch size and path, and the share of the card that this is; then errors."""
     large = torch.empty(2**28, device="cuda")
     bandwidth = 2 * large.nbytes / timed_on_gpu(large.clone, rounds)
+    del large
     print(f"{torch.cuda.get_device_name()}: a copy moves {bandwidth / 1e9:.0f} GB/s")
-    for kind, options in {**KINDS, "eager float16": {"dtype": torch.float16}}.items():
+    for kind, options in GPU_KINDS.items():
         dtype = options.get("dtype", torch.float32)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = kind == "eager TF32"
         square = torch.randn(8192, 8192, device="cuda", dtype=dtype)
         peak = 2 * 8192**3 / timed_on_gpu(partial(torch.matmul, square, square), rounds)
+        print(f"{kind}: a matrix product makes {peak / 1e12:.0f} Tflop/s", flush=True)
         plain = load_generator("ffhq-mobile", device="cuda", dtype=dtype)
         assert isinstance(plain, nn.Module)
         generator = load_generator("ffhq-mobile", device="cuda", **options)
         for resolution in generator.resolutions:
-            for batch in (1, 4, 16, 64):
+            for batch in [16] if "compile" in options else batches:
                 codes = sample_codes(generator, range(batch))
                 seconds = timed_on_gpu(partial(generator.synthesis, codes, resolution), rounds)
                 with FlopCounterMode(display=False) as counter:
@@ -148,20 +152,24 @@ def on_gpu(rounds: int) -> None:
                 print(
                     f"{resolution}², {kind}, batch {batch}: {batch / seconds:.1f} pictures/s, "
                     f"{moved / seconds / bandwidth:.0%} of bandwidth, "
-                    f"{counter.get_total_flops() / seconds / peak:.0%} of arithmetic"
+                    f"{counter.get_total_flops() / seconds / peak:.0%} of arithmetic",
+                    flush=True,
                 )
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    errors({kind: load_generator("ffhq-mobile", device="cuda", **options) for kind, options in KINDS.items()})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 64], help="sizes on a GPU; compiled: 16")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     options = parser.parse_args()
     print(f"PyTorch {torch.__version__}, {numerics_of(options.device).device}")
     with torch.inference_mode():
         if options.device == "cuda":
-            on_gpu(options.rounds)
+            on_gpu(options.rounds, options.batches)
         else:
             on_cpu(options.rounds, options.pictures)
 

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MICRO_BATCH = {"cpu": 1, "cuda": 16}
-"""Samples computed at once, by device type."""
+LARGE = 256
+"""Side in pixels above which a picture is large: a GPU computes fewer of them at once."""
 THREADS = 1
 """Intra-op threads of a micro-batch on the CPU."""
 
@@ -31,7 +31,7 @@ class Numerics:
     Attributes:
         device: model name of the processor or GPU.
         dtype: of synthesis; mapping and the scorer compute in float32.
-        micro_batch: samples computed at once; the last micro-batch is padded.
+        micro_batch: samples computed at once, of small pictures and of large ones; the last micro-batch is padded.
         threads: intra-op threads on a CPU.
         compile: the C++ compiler behind ``torch.compile`` of synthesis; False where that is not used.
         tf32: whether matrix products and convolutions on a GPU may round to TF32.
@@ -40,7 +40,7 @@ class Numerics:
 
     device: str
     dtype: str
-    micro_batch: int
+    micro_batch: list[int]
     threads: int
     compile: str | bool
     tf32: bool
@@ -51,6 +51,21 @@ class Numerics:
         return asdict(self)
 
 
+def micro_batch(device: torch.device, side: int = 0) -> int:
+    """Samples computed at once.
+
+    On a CPU one. On a GPU 64, which a small network needs to fill it, or 16 pictures of more than :data:`LARGE` pixels,
+    which fill it already and take about 100 MB each.
+
+    Args:
+        device: that computes.
+        side: of the pictures that are synthesised, in pixels; 0: codes, scores.
+    """
+    if device.type == "cpu":
+        return 1
+    return 16 if side > LARGE else 64
+
+
 def numerics_of(
     device: torch.device | str, dtype: torch.dtype = torch.float32, *, compiled: str | bool = False
 ) -> Numerics:
@@ -59,7 +74,7 @@ def numerics_of(
     return Numerics(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
         dtype=str(dtype).removeprefix("torch."),
-        micro_batch=MICRO_BATCH.get(device.type, 1),
+        micro_batch=[micro_batch(device), micro_batch(device, LARGE + 1)],
         threads=THREADS if device.type == "cpu" else 0,
         compile=compiled,
         tf32=device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
@@ -85,19 +100,20 @@ def workers() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
+def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor, *, side: int = 0) -> Tensor:
     """``function(codes)``, computed in micro-batches of the fixed size of the codes' device.
 
     Args:
         function: (n, …) -> (n, …), each row a function of its row alone.
         codes: (N, …), N ≥ 1.
+        side: of the pictures that the function synthesises, which decides that size; 0: it does not.
 
     Returns:
         the results, concatenated: (N, …), on the codes' device.
     """
     if len(codes) == 0:
         raise ValueError("at least one code is needed, got none")
-    size = MICRO_BATCH.get(codes.device.type, 1)
+    size = micro_batch(codes.device, side)
     pieces = list(torch.split(codes, size))
     padding = size - len(pieces[-1])
     if padding:

@@ -89,7 +89,7 @@ def synthesise(
         image = generator.synthesis(piece, native).float()
         return F.avg_pool2d(image, pool) if pool > 1 else image
 
-    return map_micro_batches(picture, codes)
+    return map_micro_batches(picture, codes, side=native)
 
 
 def native_resolution(generator: Generator, resolution: int | None) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from ifgan_pl.data.table import parse_labels, parse_split, read_columns
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.latents import sample_z
-from ifgan_pl.numerics import MICRO_BATCH, map_micro_batches, workers
+from ifgan_pl.numerics import map_micro_batches, micro_batch, workers
 from ifgan_pl.resources import find
 
 FACE_ATTRIBUTES = {
@@ -134,8 +134,8 @@ def synthesise(
     path = cache_dir / f"faces-{image_size}-{key}.npy"
     if path.is_file() and path.with_suffix(".json").is_file():
         return path
-    kind = torch.device(device).type
-    step = MICRO_BATCH.get(kind, 1) * (4 * workers() if kind == "cpu" else 1)
+    side = resolution or generator.img_resolution
+    step = micro_batch(torch.device(device), side) * (4 * workers() if device == "cpu" else 1)
 
     def picture(codes: Tensor) -> Tensor:
         image = generator.synthesis(codes, resolution).clamp(-1, 1)
@@ -145,9 +145,9 @@ def synthesise(
         with torch.no_grad():
             for first in range(0, len(z), step):
                 code = truncated(generator, z[first : first + step].to(device), truncation[first : first + step])
-                yield first, list(map_micro_batches(picture, code).cpu().numpy())
+                yield first, list(map_micro_batches(picture, code, side=side).cpu().numpy())
 
-    what = f"{generator.name} at {resolution or generator.img_resolution}²"
+    what = f"{generator.name} at {side}²"
     build_array(path, len(z), image_size, blocks(), what)
     return path
 

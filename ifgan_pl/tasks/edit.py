@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -81,10 +82,14 @@ class EditTask(pl.LightningModule):
             return 0
         plan = self.results.plan
         codes = self.codes[positions]
-        columns = []
-        for column in plan.columns:
-            edited = self.editor.shifted(codes, column.changes, **plan.options) if column.changes else codes
-            columns.append(self.editor.pictures(edited, truncation=plan.truncation, resolution=plan.resolution))
+        edited = [
+            self.editor.shifted(codes, column.changes, **plan.options) if column.changes else codes
+            for column in plan.columns
+        ]
+        rows = max(code.ndim for code in edited)  # shifted layers make W+ of W
+        edited = [c if c.ndim == rows else c[:, None].expand(-1, self.generator.num_ws, -1) for c in edited]
+        pictures = self.editor.pictures(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
+        columns = torch.split(pictures, len(codes))
         scores = [map_micro_batches(self.scorer, c).cpu() for c in columns] if self.scorer is not None else None
         pixels = [to_uint8(c) for c in columns]
         self._drain(keep=2 * self.batch_size)

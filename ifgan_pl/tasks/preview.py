@@ -14,6 +14,7 @@ from ifgan_pl.artefacts import load_tensors, save_tensors
 from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN, ModulatedPointwise, PreviewHead, SeparableConv
 from ifgan_pl.latents import sample_z
 from ifgan_pl.numerics import map_micro_batches
+from ifgan_pl.sampling import synthesise
 
 CROP = 32
 """Side of a training crop of the 64² hidden layer."""
@@ -89,7 +90,7 @@ def preview_samples(generator: MobileStyleGAN, indices: range, *, seed: int) -> 
     features, targets = [], []
     for chunk in track(torch.split(ws, 4), "full synthesis for the preview head"):
         features.append(map_micro_batches(lambda c: generator.hidden(c, PREVIEW_BLOCK), chunk).half())
-        targets.append(map_micro_batches(lambda c: F.avg_pool2d(generator.synthesis(c).clamp(-1, 1), side), chunk))
+        targets.append(F.avg_pool2d(synthesise(generator, chunk, space="w+").clamp(-1, 1), side))
     return TensorDataset(
         torch.cat(features), generator.blocks[PREVIEW_BLOCK].get_submodule("up")(w), w, torch.cat(targets)
     )

@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 from ifgan_pl.data.store import ScoreStore
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators.base import Generator
-from ifgan_pl.numerics import map_micro_batches, workers
+from ifgan_pl.numerics import map_micro_batches, micro_batch, workers
 from ifgan_pl.pictures import save_picture, to_uint8
-from ifgan_pl.sampling import sample_codes, synthesise
+from ifgan_pl.sampling import native_resolution, sample_codes, synthesise
 
 Span = tuple[int, int, int]
 """(start, stop, first index of the block it belongs to); start = stop for a rank that has nothing to do."""
@@ -51,7 +51,8 @@ class ScoreTask(pl.LightningModule):
         generator: makes the pictures.
         scorer: pictures (n, 3, H, W) -> scores (n, m).
         store: begun; its ``inputs`` name seed, space, truncation and resolution.
-        batch_size: samples a step, that is between two updates of the progress bar; it does not change the result.
+        batch_size: samples a step, that is between two updates of the progress bar, rounded up to whole micro-batches;
+            it does not change the result.
     """
 
     def __init__(
@@ -77,7 +78,13 @@ class ScoreTask(pl.LightningModule):
         for note in notes:
             pl.utilities.rank_zero_warn(note)
         mine = todo[self.trainer.global_rank :: self.trainer.world_size]
-        return DataLoader(Spans(mine, self.batch_size), batch_size=None)
+        least = micro_batch(self.device, self.side)
+        return DataLoader(Spans(mine, -(-self.batch_size // least) * least), batch_size=None)
+
+    @property
+    def side(self) -> int:
+        """Side of the pictures that are synthesised, in pixels."""
+        return native_resolution(self.generator, self.store.inputs["resolution"])[0]
 
     def predict_step(self, span: Span, batch_idx: int) -> int:
         """Score one span; write its block once it is whole. Returns the number of samples done."""
@@ -95,7 +102,7 @@ class ScoreTask(pl.LightningModule):
         options = {k: inputs[k] for k in ("space", "truncation", "resolution")}
         if self.store.pictures:
             pictures = synthesise(self.generator, codes, **options)
-            scores = map_micro_batches(self.scorer, pictures).float()
+            scores = map_micro_batches(self.scorer, pictures, side=self.side).float()
             self.keep(range(start, stop), pictures)
         else:
             scores = score_codes(self.generator, self.scorer, codes, **options)
@@ -136,4 +143,4 @@ def score_codes(
         pictures = synthesise(generator, piece, space=space, truncation=truncation, resolution=resolution)
         return scorer(pictures).float()
 
-    return map_micro_batches(score, codes)
+    return map_micro_batches(score, codes, side=native_resolution(generator, resolution)[0])
