@@ -38,7 +38,7 @@ class FacesData(AttributeData):
         generator: name of the generator whose samples they are.
         resolution: side of a cheaper native picture (128: the preview of ``ffhq-mobile``); ``None``: full synthesis.
         attributes: name -> ``binary`` or ``continuous``; a label between 0 and 1 is a probability.
-        device: where pictures are made.
+        device: where pictures are made; ``None``: a GPU where there is one.
         image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`. Full synthesis is averaged
             down to ``image_size``.
     """
@@ -51,7 +51,7 @@ class FacesData(AttributeData):
         generator: str = "ffhq-mobile",
         resolution: int | None = None,
         attributes: dict[str, str] | None = None,
-        device: str = "cpu",
+        device: str | None = None,
         image_size: int = 128,
         batch_size: int = 64,
         num_workers: int = 0,
@@ -62,7 +62,8 @@ class FacesData(AttributeData):
             image_size=image_size, batch_size=batch_size, num_workers=num_workers, cache_dir=cache_dir, seed=seed
         )
         self.attributes = attributes or FACE_ATTRIBUTES
-        self.generator, self.resolution, self.device = generator, resolution, device
+        self.generator, self.resolution = generator, resolution
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         path = find(labels, "checkpoints", (".csv",))
         columns = read_columns(path)
         count = len(next(iter(columns.values())))
