@@ -303,7 +303,7 @@ class FacialAttributeScorer(pl.LightningModule):
             low, high = 1 / (zeros + 2), (ones + 1) / (ones + 2)
             soft = low + (high - low) * y
             line = logistic(x[:, None], soft[:, None], l2=1e-9, reduce=lambda sums: sums)
-            slope, shift = line.weights[0, 0], line.biases[0]
+            slope, shift = float(line.weights[0, 0]), float(line.biases[0])  # scores may lie elsewhere than this module
             if slope > 0.1:
                 self.offset[column] += shift / slope * self.temperature[column]
                 self.temperature[column] /= slope

@@ -10,6 +10,8 @@ from ifgan_pl import Editor, LinearBoundary, cli, load_generator
 from ifgan_pl.data.scores import open_scores
 from ifgan_pl.fit import fit_boundary
 from ifgan_pl.resources import resource
+from ifgan_pl.running import scorer_metrics
+from ifgan_pl.scorer import load_scorer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -61,3 +63,12 @@ def test_boundaries_of_both_devices_agree(solver: str) -> None:
     on_cpu = fit_boundary(codes, scores, **options)
     on_gpu = fit_boundary(codes.cuda(), scores.cuda(), **options)
     torch.testing.assert_close(on_gpu.normals, on_cpu.normals, rtol=0, atol=1e-3 if solver == "hinge" else 1e-5)
+
+
+def test_a_scorer_is_trained_and_calibrated(tmp_path: Path) -> None:
+    arguments = ["scorer", "--out", str(tmp_path / "scorer.ckpt"), "--data", "ifgan_pl.data.FacesData"]
+    arguments += ["--data.init_args.resolution", "128", "--data.init_args.cache_dir", str(tmp_path)]
+    cli.train([*arguments, "--trainer.max_epochs", "2", "--trainer.enable_progress_bar", "false"])
+    trained = load_scorer(tmp_path / "scorer.ckpt")
+    assert (trained.temperature[trained.binary] != 1).all()
+    assert scorer_metrics(trained, str(tmp_path / "scorer.ckpt"))["accuracy/eyeglasses"] > 0.8
