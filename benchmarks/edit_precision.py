@@ -216,15 +216,18 @@ def main() -> None:
     parser.add_argument("--images", help="folder of the pictures of faces.csv; by default they are made, half an hour")
     parser.add_argument("--out", type=Path, default=Path("runs/edit-precision"))
     args = parser.parse_args()
-    scorers = {name: trained(name, args.out, args.images, args.device) for name in SCORERS}
+    judge = trained("B", args.out, args.images, args.device)
     dtype = torch.bfloat16 if args.bfloat16 else torch.float32
     generator = load_generator("ffhq-mobile", dtype=dtype, device=args.device)
-    panel = Panel(generator, scorers["B"], args.faces, args.identity, args.resolution, args.out / "looks")
+    panel = Panel(generator, judge, args.faces, args.identity, args.resolution, args.out / "looks")
     runs: list[tuple[str, LinearBoundary, str | None, Any]] = []
     if args.boundary:
         runs.append((args.boundary, LinearBoundary.load(args.boundary), None, "all"))
     else:
-        source = args.scores or score(scorer=str(scorers["A"]), num=max(args.num), out=str(args.out / "scores"))
+        source = args.scores
+        if source is None:
+            scorer = trained("A", args.out, args.images, args.device)
+            source = score(scorer=str(scorer), num=max(args.num), out=str(args.out / "scores"))
         scored = open_scores(source)
         codes, scores = scored.load()
         key = str(scored.inputs["scorer"])[:8]

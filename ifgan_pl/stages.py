@@ -273,20 +273,25 @@ def convert(file: str, out: str) -> Path:
 
 
 def preview(
-    *, out: str = "runs/preview/ffhq-mobile.safetensors", num: int = 768, epochs: int = 60, seed: int = 1
+    *,
+    out: str = "runs/preview/ffhq-mobile.safetensors",
+    scorer: str = SCORER,
+    steps: int = 1000,
+    batch_size: int = 32,
+    seed: int = 1,
 ) -> Path:
     """Train the preview head of ffhq-mobile: 128² pictures from its 64² hidden layer, for scoring.
 
     Args:
         out: file of the centre of truncation and the head; as checkpoints/ffhq-mobile.safetensors it is used.
-        num: faces synthesised in full, 4 MB of memory each; with the defaults half an hour on two cores.
-        epochs: passes over them.
-        seed: of the faces, the weights and the order.
+        scorer: whose scores should agree; as in `score`, but differentiable.
+        steps, batch_size: of training, each on new faces synthesised in full: minutes on a GPU, hours on two cores.
+        seed: of the faces and the weights.
     """
     generator = load_mobile()
     if not Path(out).exists():
         save_tensors(out, {"w_mean": generator.w_mean}, {})
-    train_preview(generator, out, num=num, epochs=epochs, seed=seed)
+    train_preview(generator, find_scorer(scorer), out, steps=steps, batch_size=batch_size, seed=seed)
     say(f"preview: {out}")
     return Path(out)
 
