@@ -78,7 +78,7 @@ class PreviewTask(pl.LightningModule):
         scorer = self.frozen[1]
         with torch.no_grad():
             wanted = scorer(target).float()
-        moved = (scorer(picture).float() - wanted) / wanted.std(0).clamp_min(1e-6)
+        moved = (scorer(picture).float() - wanted) / wanted.std(0, correction=0).clamp_min(1e-2)
         self.log("train_l1", loss, prog_bar=True)
         total: Tensor = loss + AGREEMENT * moved.square().mean()
         return total
@@ -145,8 +145,8 @@ def train_preview(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    batches = [DataLoader(cast("Dataset[int]", range(n)), batch_size=None) for n in (steps, VALIDATION)]
-    trainer.fit(task, *batches)
+    train, val = (DataLoader(cast("Dataset[int]", range(n)), batch_size=None) for n in (steps, VALIDATION))
+    trainer.fit(task, train, val)
     weights = {f"preview.{k}": v.half().cpu() for k, v in task.head.state_dict().items()}
     tensors, _ = load_tensors(out)
     psnr = round(float(trainer.callback_metrics["val_psnr"]), 2)
