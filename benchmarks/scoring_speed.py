@@ -4,8 +4,8 @@
 
 All figures are medians over turns taken about:
 - the package's scoring through the preview, in float32 and with ``--trainer.precision bf16-true``, against eager full
-  synthesis as one would write it by hand (float32, the generator's ``synthesis`` with PyTorch's own threads and
-  allocator, averaged down to 128², scored), in a process of its own;
+  synthesis in float32, averaged down to 128² and scored, with PyTorch's own threads and allocator, in processes of
+  their own: "plain", the network as one writes it from its paper (plain_mobile.py), and "own", this package's;
 - against the layers up to 64² alone;
 - ``train.py score`` (Trainer, samples, store) against the bare generator and scorer on the same cores;
 - two single-thread processes against one;
@@ -17,10 +17,12 @@ import os
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import plain_mobile
 import torch
 import torch.nn.functional as F
 from timing import ROOT, Worker, alternate, ratio, serve, spawn
@@ -36,7 +38,7 @@ from ifgan_pl.scorer import load_scorer
 from ifgan_pl.tasks.score import score_codes
 
 FACES = 16
-NAIVE_FACES = 2
+FULL_FACES = 2
 PRECISIONS = ("float32", "bfloat16")
 QUIET: dict[str, Any] = {"enable_progress_bar": False, "accelerator": "cpu"}
 
@@ -58,33 +60,36 @@ def child(kind: str) -> None:
         serve(work[what])
 
 
-def naive() -> None:
-    """Full synthesis by hand: nothing of this package but the network and the scorer."""
+def full(kind: str) -> None:
+    """Full synthesis by hand: nothing of this package's numerics; the network is this package's or the plain one."""
     generator, scorer = load_generator("ffhq-mobile"), load_scorer(resource("checkpoints/scorer-faces.ckpt"))
     torch.set_num_threads(os.cpu_count() or 1)
-    z = torch.randn(NAIVE_FACES, 512, generator=torch.Generator().manual_seed(0))
+    assert isinstance(generator, MobileStyleGAN)
+    z = torch.randn(FULL_FACES, 512, generator=torch.Generator().manual_seed(0))
+    synthesis = generator.synthesis if kind == "own" else partial(plain_mobile.synthesis, generator)
 
     def work() -> None:
         for row in z[:, None]:
-            scorer(F.avg_pool2d(generator.synthesis(generator.truncate(generator.mapping(row), 0.7)), 8))
+            scorer(F.avg_pool2d(synthesis(generator.truncate(generator.mapping(row), 0.7)), 8))
 
     with torch.inference_mode():
+        plain_mobile.check(generator, generator.mapping(z[:1]))
         serve(work)
 
 
 def against_full_and_layers(rounds: int) -> None:
     """Ratios of the preview's time."""
     kinds = [f"{what} {precision}" for precision in PRECISIONS for what in ("preview", "layers")]
-    workers = {kind: Worker(__file__, "--child", kind) for kind in ("naive", *kinds)}
+    workers = {kind: Worker(__file__, "--child", kind) for kind in ("plain", "own", *kinds)}
     times = alternate(workers, rounds)
     for worker in workers.values():
         worker.close()
-    each = {kind: statistics.median(t) / (NAIVE_FACES if kind == "naive" else FACES) for kind, t in times.items()}
+    each = {kind: statistics.median(t) / (FACES if " " in kind else FULL_FACES) for kind, t in times.items()}
     print("a face: " + ", ".join(f"{kind} {seconds * 1e3:.1f} ms" for kind, seconds in each.items()))
     for precision in PRECISIONS:
         preview, layers = f"preview {precision}", f"layers {precision}"
-        full = ratio(times, "naive", preview) * FACES / NAIVE_FACES
-        print(f"{precision}: plain full synthesis (float32) / preview {full:.1f} (18 asked)", end="; ")
+        plain, own = (ratio(times, kind, preview) * FACES / FULL_FACES for kind in ("plain", "own"))
+        print(f"{precision}: full synthesis (float32) / preview {plain:.1f} plain, {own:.1f} own (18 asked)", end="; ")
         print(f"preview / layers up to 64² {ratio(times, preview, layers):.3f} (1.25 asked)")
 
 
@@ -153,7 +158,7 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        naive() if options.child == "naive" else child(options.child)
+        child(options.child) if " " in options.child else full(options.child)
         return
     print(f"PyTorch {torch.__version__}, {len(os.sched_getaffinity(0))} cores")
     against_full_and_layers(options.rounds)
