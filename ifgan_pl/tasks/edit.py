@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.editor import Editor
-from ifgan_pl.numerics import map_micro_batches
+from ifgan_pl.numerics import map_micro_batches, micro_batch, workers
 from ifgan_pl.pictures import to_uint8
 from ifgan_pl.results import Results
+from ifgan_pl.sampling import native_resolution
 
 
 class Faces(Dataset[list[int]]):
@@ -39,7 +40,8 @@ class EditTask(pl.LightningModule):
         codes: (N, …) as :meth:`Editor.codes` gives them.
         results: where the pictures go, checked; its plan says what is done.
         scorer: pictures -> (n, m); gives the scores of ``edits.csv``.
-        batch_size: faces a step; changes nothing in the result.
+        batch_size: faces a step, or more where a GPU would have less than a micro-batch of pictures; changes nothing in
+            the result.
     """
 
     def __init__(
@@ -67,13 +69,17 @@ class EditTask(pl.LightningModule):
                 part.to(self.device).eval()
         self.editor.boundary.to(self.device)
         self.codes = self.codes.to(self.device)
-        self._pool = ThreadPoolExecutor(2)
+        self._pool = ThreadPoolExecutor(max(2, workers()))
 
     def predict_dataloader(self) -> DataLoader[list[int]]:
         """This rank's share of the faces that are not done yet."""
         todo = self.results.begin() if self.trainer.is_global_zero else []
         todo = self.trainer.strategy.broadcast(todo)
         mine = todo[self.trainer.global_rank :: self.trainer.world_size]
+        plan = self.results.plan
+        native, _ = native_resolution(self.generator, plan.resolution)
+        least = -(-micro_batch(self.device, native) // len(plan.columns))
+        self.batch_size = max(self.batch_size, least)
         return DataLoader(Faces(mine, self.batch_size), batch_size=None)
 
     def predict_step(self, positions: list[int], batch_idx: int) -> int:
