@@ -30,7 +30,7 @@ def fit_boundary(
     truncation: float | None = 1.0,
     selection: str = "all",
     solver: str = "ridge",
-    l2: float | str = 2.0,
+    l2: float | Mapping[str, float] | str = 2.0,
     balanced: bool = False,
     validation: float | None = None,
     refits: int = 0,
@@ -58,8 +58,9 @@ def fit_boundary(
         layers: rows of (N, num_ws, w_dim) codes to fit, for a boundary of some layers or of one; ``None``: all.
         selection: ``all`` or ``extremes``.
         solver: a name of :data:`ifgan_pl.solvers.SOLVERS`.
-        l2: penalty relative to the mean variance of a coordinate of the codes; ``"cv"``: by cross-validation, one for
-            each attribute; ``"svc"``: ``1 / N`` of the rows fitted, which is C = 1 of scikit-learn's SVC.
+        l2: penalty relative to the mean variance of a coordinate of the codes, one for all or one for each attribute;
+            ``"cv"``: by cross-validation, one for each attribute; ``"svc"``: ``1 / N`` of the rows fitted, which is
+            C = 1 of scikit-learn's SVC.
         balanced: weigh samples so that both sides of an attribute's threshold count the same.
         validation: share of the selected samples that is kept out of the fit; ``None``: 0.1 of all, 0.3 of extremes.
         refits: bootstrap refits that measure how much of each direction is noise; 0: none.
@@ -134,7 +135,7 @@ def fit_boundary(
     settings = {
         "selection": selection,
         "solver": solver,
-        "l2": l2,
+        "l2": dict(l2) if isinstance(l2, Mapping) else l2,
         "balanced": balanced,
         "validation": validation,
         "seed": seed,
@@ -188,7 +189,7 @@ class _Problem:
         self.targets = targets.to(device)
         self.options: dict[str, Any] = {"weights": None if self.weights is None else self.weights.to(self.targets)}
 
-    def solve(self, l2: float | str) -> solvers.Solution:
+    def solve(self, l2: float | Mapping[str, float] | str) -> solvers.Solution:
         """Fit; sets ``statistics``, the moments of all codes."""
         penalty: float | Tensor
         if l2 == "cv":
@@ -200,6 +201,9 @@ class _Problem:
             selected = self.statistics if self.inputs is self.codes else moments(self.inputs)
             if l2 == "svc":
                 penalty = 1 / sum_over_ranks(self.targets.isfinite().sum(0).double())
+            elif isinstance(l2, Mapping):
+                each = [float(l2[column.name]) for column in self.columns]
+                penalty = self.statistics.mean.new_tensor(each) * self.statistics.scale
             else:
                 penalty = float(l2) * self.statistics.scale
         self.options["statistics"] = selected
@@ -257,7 +261,7 @@ def _check(
     kinds: Sequence[str] | None,
     selection: str,
     solver: str,
-    l2: float | str,
+    l2: float | Mapping[str, float] | str,
 ) -> None:
     if scores.ndim != 2 or not scores.is_floating_point() or not codes.is_floating_point():
         shapes = f"{tuple(codes.shape)} and {tuple(scores.shape)}"
@@ -276,7 +280,9 @@ def _check(
         raise UserError(f"unknown solver {solver!r}; known: {', '.join(solvers.SOLVERS)}")
     if isinstance(l2, str) and l2 not in ("cv", "svc"):
         raise UserError(f"l2 must be a number, cv or svc, got {l2!r}")
-    if not isinstance(l2, str) and not l2 > 0:
+    if isinstance(l2, Mapping) and set(l2) != set(names):
+        raise UserError(f"l2 by attribute must name {', '.join(names)}, got {', '.join(l2)}")
+    if not isinstance(l2, str) and not all(value > 0 for value in (l2.values() if isinstance(l2, Mapping) else [l2])):
         raise UserError(f"l2 must be positive, got {l2}")
     if l2 == "cv" and solver not in CURVATURE:
         raise UserError(f"l2 by cross-validation is for {', '.join(CURVATURE)}; give {solver} a number or svc")

@@ -140,7 +140,7 @@ def boundary(
     family: str = "",
     selection: str = "all",
     solver: str = "ridge",
-    l2: float | str = 2.0,
+    l2: float | dict[str, float] | str = 2.0,
     metric: str = "sqrt",
     seed: int = 0,
     out: str = f"{RUN}/boundary.safetensors",
@@ -158,8 +158,8 @@ def boundary(
         family: latent family of ``latents``, e.g. stylegan2-ffhq; empty serves any generator of that dimension.
         selection: ``all`` samples, or the paper's ``extremes`` (top and bottom 2 %).
         solver: how the hyperplanes are fitted.
-        l2: penalty, relative to the mean variance of a coordinate; ``cv``: what predicts best (about .1);
-            ``svc``: C = 1.
+        l2: penalty, relative to the mean variance of a coordinate; one for each attribute in a YAML file or as
+            --l2 '{"smile": 2, "age": 4}'; ``cv``: what predicts best (about .1); ``svc``: C = 1.
         metric: the metric in which directions are least; ``covariance``, ``sqrt`` or ``identity`` (the paper's).
         seed: of the validation split.
         out: the boundary file.

@@ -297,3 +297,17 @@ def test_ridge_fits_probabilities_of_logits(data: Data) -> None:
     cosines = [float((b.normals[0].detach() * normals[0]).sum()) for b in (logits, as_they_are)]
     assert cosines[0] > 0.95
     assert cosines[0] > cosines[1] + 0.02
+
+
+def test_each_attribute_has_its_own_penalty() -> None:
+    codes = torch.randn(400, 8, generator=torch.Generator().manual_seed(0))
+    scores = codes[:, :2] + torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
+    options: dict[str, Any] = {"attributes": ["a", "b"], "space": "w"}
+    both = fit_boundary(codes, scores, l2={"b": 0.1, "a": 5.0}, **options)
+    for j, l2 in enumerate((5.0, 0.1)):
+        alone = fit_boundary(codes, scores, l2=l2, **options)
+        torch.testing.assert_close(both.normals[j], alone.normals[j])
+    with pytest.raises(UserError, match="must name a, b"):
+        fit_boundary(codes, scores, l2={"a": 1.0}, **options)
+    with pytest.raises(UserError, match="positive"):
+        fit_boundary(codes, scores, l2={"a": 1.0, "b": 0.0}, **options)
