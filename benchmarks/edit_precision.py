@@ -106,18 +106,26 @@ class Panel:
         watched: of how many the identity is measured.
         resolution: side of the pictures.
         folder: where results are kept.
+        seed: of the stream of the faces.
     """
 
     def __init__(
-        self, generator: Generator, judge: Path, faces: int, watched: int, resolution: int, folder: Path
+        self,
+        generator: Generator,
+        judge: Path,
+        faces: int,
+        watched: int,
+        resolution: int,
+        folder: Path,
+        seed: int = FACES_SEED,
     ) -> None:
-        self.codes = sample_codes(generator, range(faces), seed=FACES_SEED, space="w", truncation=TRUNCATION)
+        self.codes = sample_codes(generator, range(faces), seed=seed, space="w", truncation=TRUNCATION)
         self.generator, self.faces, self.watched = generator, faces, watched
         self.judge = load_scorer(judge).to(self.codes.device)
         self.resolution, self.folder = resolution, folder
         assert isinstance(generator, torch.nn.Module)
         parts = sorted({str(p.dtype) for p in generator.parameters()})
-        self.key = f"{file_digest(judge)} {resolution} {parts} {self.codes.device.type}"
+        self.key = f"{file_digest(judge)} {resolution} {parts} {self.codes.device.type} {seed}"
         self.original = self.look(torch.zeros(self.codes.shape[1]), faces)
         self.sd = self.original["scores"].std(0, ddof=1)
 
@@ -209,6 +217,7 @@ def main() -> None:
     parser.add_argument("--scores", help="store or file of scores by A; by default they are made")
     parser.add_argument("--boundary", help="measure a boundary file instead of recipes")
     parser.add_argument("--faces", type=int, default=400)
+    parser.add_argument("--faces_seed", type=int, default=FACES_SEED, help="of the stream of the faces")
     parser.add_argument("--identity", type=int, default=0, help="of how many faces the identity is measured")
     parser.add_argument("--resolution", type=int, default=128, help="of the edited pictures; 1024: full synthesis")
     parser.add_argument("--bfloat16", action="store_true", help="synthesise in bfloat16, twice as fast on some CPUs")
@@ -219,7 +228,7 @@ def main() -> None:
     judge = trained("B", args.out, args.images, args.device)
     dtype = torch.bfloat16 if args.bfloat16 else torch.float32
     generator = load_generator("ffhq-mobile", dtype=dtype, device=args.device)
-    panel = Panel(generator, judge, args.faces, args.identity, args.resolution, args.out / "looks")
+    panel = Panel(generator, judge, args.faces, args.identity, args.resolution, args.out / "looks", args.faces_seed)
     runs: list[tuple[str, LinearBoundary, str | None, Any]] = []
     if args.boundary:
         runs.append((args.boundary, LinearBoundary.load(args.boundary), None, "all"))
