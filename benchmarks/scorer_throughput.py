@@ -88,7 +88,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30, help="over which decoding is shared out")
     parser.add_argument("--backbone", default="small")
     parser.add_argument("--accelerator", default="auto")
-    parser.add_argument("--workers", type=int, default=0, help="processes that fetch batches from the cache")
     args = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +98,6 @@ def main() -> None:
             Path(folder, "labels.csv"),
             image_size=args.image_size,
             batch_size=args.batch_size,
-            num_workers=args.workers,
             cache_dir=Path(folder, "cache"),
         )
         data.prepare_data()

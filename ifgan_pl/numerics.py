@@ -55,7 +55,7 @@ def micro_batch(device: torch.device, side: int = 0) -> int:
     """Samples computed at once.
 
     On a CPU one. On a GPU 64, which a small network needs to fill it, or 16 pictures of more than :data:`LARGE` pixels,
-    which fill it already and take about 100 MB each.
+    which nearly fill it and need more memory each.
 
     Args:
         device: that computes.

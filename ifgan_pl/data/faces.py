@@ -136,7 +136,7 @@ def synthesise(
     if path.is_file() and path.with_suffix(".json").is_file():
         return path
     side = resolution or generator.img_resolution
-    step = micro_batch(torch.device(device), side) * (4 * workers() if device == "cpu" else 1)
+    step = micro_batch(torch.device(device), side) * (4 * workers() if torch.device(device).type == "cpu" else 1)
 
     def picture(codes: Tensor) -> Tensor:
         image = generator.synthesis(codes, resolution).clamp(-1, 1)

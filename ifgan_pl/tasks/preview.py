@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.artefacts import load_tensors, save_tensors
+from ifgan_pl.data.faces import truncated
 from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN, ModulatedPointwise, PreviewHead, SeparableConv
 from ifgan_pl.latents import sample_z
 from ifgan_pl.sampling import synthesise
@@ -61,10 +62,9 @@ class PreviewTask(pl.LightningModule):
         """What the head reads of a batch, and what it should give: features, scale, w, pictures (N, 3, 128, 128)."""
         generator = self.frozen[0]
         indices = range(step * self.batch_size, (step + 1) * self.batch_size)
-        psi = torch.tensor([TRUNCATIONS[i % len(TRUNCATIONS)] for i in indices], device=self.device)[:, None]
+        psi = torch.tensor([TRUNCATIONS[i % len(TRUNCATIONS)] for i in indices])[:, None]
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            w = generator.mapping(sample_z(indices, generator.z_dim, seed=seed).to(self.device))
-            w = generator.w_mean + psi * (w - generator.w_mean)
+            w = truncated(generator, sample_z(indices, generator.z_dim, seed=seed).to(self.device), psi)
             ws = w[:, None].expand(-1, generator.num_ws, -1)
             full = synthesise(generator, ws, space="w+").clamp(-1, 1)
             features = generator.hidden(ws, PREVIEW_BLOCK)
@@ -139,7 +139,7 @@ def train_preview(
         devices=1,
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
         gradient_clip_val=1.0,
-        callbacks=[EMAWeightAveraging(decay=0.995)],
+        callbacks=[EMAWeightAveraging(decay=0.995, update_starting_at_step=steps // 2)],  # without the first weights
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
