@@ -127,7 +127,7 @@ def timed_on_gpu(call: Callable[[], object], rounds: int) -> float:
     return statistics.median(times)
 
 
-def on_gpu(rounds: int, batches: list[int]) -> None:
+def on_gpu(rounds: int) -> None:
     """Pictures a second by precision, batch size and path, and the share of the card that this is; then errors."""
     large = torch.empty(2**28, device="cuda")
     bandwidth = 2 * large.nbytes / timed_on_gpu(large.clone, rounds)
@@ -143,7 +143,7 @@ def on_gpu(rounds: int, batches: list[int]) -> None:
         assert isinstance(plain, nn.Module)
         generator = load_generator("ffhq-mobile", device="cuda", **options)
         for resolution in generator.resolutions:
-            for batch in [16] if "compile" in options else batches:
+            for batch in (16,) if "compile" in options else (1, 4, 16, 64):
                 codes = sample_codes(generator, range(batch))
                 seconds = timed_on_gpu(partial(generator.synthesis, codes, resolution), rounds)
                 with FlopCounterMode(display=False) as counter:
@@ -163,13 +163,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--pictures", type=int, default=8)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 64], help="sizes on a GPU; compiled: 16")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     options = parser.parse_args()
     print(f"PyTorch {torch.__version__}, {numerics_of(options.device).device}")
     with torch.inference_mode():
         if options.device == "cuda":
-            on_gpu(options.rounds, options.batches)
+            on_gpu(options.rounds)
         else:
             on_cpu(options.rounds, options.pictures)
 
