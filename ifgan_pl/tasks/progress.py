@@ -1,10 +1,16 @@
 """Progress of predict loops in samples, with rate and time left."""
 
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+
+LOG_EVERY = 60.0
+"""Seconds between two lines where the output is no terminal: a bar would show nothing before the end."""
 
 
 class RateColumn(ProgressColumn):
@@ -17,6 +23,8 @@ class RateColumn(ProgressColumn):
 
 class SampleProgress(pl.callbacks.Callback):
     """A bar on rank 0 that counts what ``predict_step`` returns: the number of samples done.
+
+    Where the output is no terminal, a line a minute.
 
     Args:
         label: what is being done, e.g. ``scoring``.
@@ -36,12 +44,19 @@ class SampleProgress(pl.callbacks.Callback):
         self.progress = Progress(TextColumn(f"{self.label}{share}"), *columns)
         self.bar = self.progress.add_task(self.label, total=total)
         self.progress.start()
+        self.logged = time.monotonic()
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         if trainer.is_global_zero:
             self.progress.advance(self.bar, outputs)
+            if not self.progress.console.is_terminal and time.monotonic() - self.logged >= LOG_EVERY:
+                self.logged = time.monotonic()
+                task = self.progress.tasks[0]
+                rate = task.completed / max(task.elapsed or 0, 1e-9)
+                left = timedelta(seconds=round(((task.total or 0) - task.completed) / max(rate, 1e-9)))
+                print(f"{self.label}: {task.completed:.0f}/{task.total:.0f}, {rate:.1f}/s, {left} left", flush=True)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
