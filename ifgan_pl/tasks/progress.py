@@ -8,7 +8,6 @@ import pytorch_lightning as pl
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-
 LOG_EVERY = 60.0
 """Seconds between two lines where the output is no terminal: a bar would show nothing before the end."""
 
@@ -55,8 +54,9 @@ class SampleProgress(pl.callbacks.Callback):
                 self.logged = time.monotonic()
                 task = self.progress.tasks[0]
                 rate = task.completed / max(task.elapsed or 0, 1e-9)
-                left = timedelta(seconds=round(((task.total or 0) - task.completed) / max(rate, 1e-9)))
-                print(f"{self.label}: {task.completed:.0f}/{task.total:.0f}, {rate:.1f}/s, {left} left", flush=True)
+                total = task.total or 0
+                left = timedelta(seconds=round((total - task.completed) / max(rate, 1e-9)))
+                print(f"{self.label}: {task.completed:.0f}/{total:.0f}, {rate:.1f}/s, {left} left", flush=True)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
