@@ -1,19 +1,22 @@
 """Same codes, same bits: fixed micro-batches, one intra-op thread, and a record of what else decides the bits.
 
 The user's batch size only groups micro-batches, so it changes nothing. On a CPU a micro-batch is one sample computed by
-one thread (also the fastest), and several cores compute several samples side by side: neither the number of cores nor
-of ranks reaches the bits.
+one thread (also the fastest), and several cores compute several samples, or fixed parts of one, side by side: neither
+the number of cores nor of ranks reaches the bits.
 """
 
 import ctypes
 import os
 import platform
 import sys
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +25,10 @@ LARGE = 256
 """Side in pixels above which a picture is large: a GPU computes fewer of them at once."""
 THREADS = 1
 """Intra-op threads of a micro-batch on the CPU."""
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -124,21 +131,86 @@ def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor, *, si
         results = [function(piece) for piece in pieces]
     else:
         use_one_thread()
-        inference = torch.is_inference_mode_enabled()
-        count = min(workers(), len(pieces))
-        if torch.is_grad_enabled() or count == 1:
-            results = [function(piece) for piece in pieces]
-        else:  # grad and inference modes are each thread's own
-
-            def run(piece: Tensor) -> Tensor:
-                with torch.inference_mode(inference), torch.no_grad():
-                    return function(piece)
-
-            with ThreadPoolExecutor(count) as pool:
-                results = list(pool.map(run, pieces))
+        results = side_by_side(function, pieces)
     if padding:
         results[-1] = results[-1][:-padding]
     return torch.cat(results) if len(results) > 1 else results[0]
+
+
+def side_by_side(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """``[function(item) for item in items]``, by this thread and as many more as cores are left.
+
+    Calls nest: pictures take the cores first, and the strips of one share what they leave. This thread works alone
+    where gradients are recorded, for they are summed in the order of the operations, and where an operation has more
+    threads than one.
+    """
+    results: dict[int, Result] = {}
+    waiting = deque(range(len(items)))
+    inference = torch.is_inference_mode_enabled()
+
+    def work() -> None:
+        while waiting:
+            try:
+                i = waiting.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            try:
+                results[i] = function(items[i])
+            except BaseException:
+                waiting.clear()
+                raise
+
+    def help_out() -> None:
+        try:
+            with torch.inference_mode(inference), torch.no_grad():  # both are each thread's own
+                work()
+        finally:
+            _cores.give(1)
+
+    by_itself = torch.is_grad_enabled() or torch.get_num_threads() != THREADS
+    helpers = 0 if by_itself else _cores.take(len(items) - 1)
+    if not helpers:
+        work()
+    else:
+        with ThreadPoolExecutor(helpers) as pool:
+            futures = [pool.submit(help_out) for _ in range(helpers)]
+            work()
+            for future in futures:
+                future.result()
+    return [results[i] for i in range(len(items))]
+
+
+class _Cores:
+    """What all calls of :func:`side_by_side` share: the cores that no thread beside the main one computes on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    def take(self, most: int) -> int:
+        """Take up to ``most`` of those that are left; returns how many."""
+        with self._lock:
+            count = max(0, min(most, workers() - 1 - self._taken))
+            self._taken += count
+            return count
+
+    def give(self, count: int) -> None:
+        """Give some back."""
+        with self._lock:
+            self._taken -= count
+
+
+_cores = _Cores()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within this, calls of :func:`side_by_side` find no cores left."""
+    count = _cores.take(workers())
+    try:
+        yield
+    finally:
+        _cores.give(count)
 
 
 def use_one_thread() -> None:

@@ -8,9 +8,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from ifgan_pl import cli
+from ifgan_pl import cli, numerics
 from ifgan_pl.artefacts import load_tensors
-from ifgan_pl.generators import EMBEDDED, load_generator, load_mobile
+from ifgan_pl.generators import EMBEDDED, load_generator, load_mobile, mobile
 from ifgan_pl.generators.mobile import MobileStyleGAN
 from ifgan_pl.generators.weights import download
 from ifgan_pl.latents import sample_z
@@ -51,6 +51,20 @@ def test_a_picture_does_not_depend_on_its_batch(generator: MobileStyleGAN) -> No
         together = synthesise(generator, codes, space="w", resolution=128)
         alone = synthesise(generator, codes[1:2], space="w", resolution=128)
     assert torch.equal(together[1], alone[0])
+
+
+def test_strips_are_exact_whoever_computes_them(generator: MobileStyleGAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = sample_codes(generator, [3])
+    pictures = []
+    for cores in (1, 3):
+        monkeypatch.setattr(numerics, "workers", lambda cores=cores: cores)
+        with torch.inference_mode():
+            pictures.append(synthesise(generator, codes, space="w"))
+    assert torch.equal(*pictures)
+    monkeypatch.setattr(mobile, "STRIP", 1024)
+    with torch.inference_mode():
+        whole = synthesise(generator, codes, space="w")
+    torch.testing.assert_close(pictures[0], whole, rtol=0, atol=1e-5)
 
 
 def test_the_preview_resembles_full_synthesis(generator: MobileStyleGAN) -> None:

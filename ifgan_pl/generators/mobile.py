@@ -7,24 +7,29 @@ Activations are kept channels-last, (N, H, W, C). Three identities make plain Py
   transform is four sums of contiguous vectors; the channels are reordered once, when the weights are converted;
 - noise and bias start the accumulator of the matrix product rather than being added after it.
 
-Under ``torch.compile`` what surrounds a matrix product is written as plain sums instead, which inductor fuses.
+On a CPU the blocks from 128² on are computed in strips of rows: what a strip needs stays in the caches, and cores share
+the strips of one picture. Under ``torch.compile`` what surrounds a matrix product is written as plain sums instead,
+which inductor fuses.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ifgan_pl.generators.base import check_codes, parameter_digest, truncate
-from ifgan_pl.generators.openvino_ir import Graph
+from ifgan_pl.numerics import side_by_side
 
 CHANNELS = (512, 512, 512, 512, 256, 128, 64)
 """Hidden channels at 8, 16, …, 512 pixels."""
 NUM_WS = 16
 SLOPE = 0.2
+STRIP = 32
+"""Rows of a block's input that a CPU computes at once."""
 PREVIEW_BLOCK = 4
+"""What reads the 64² hidden layer; from here on blocks have strips."""
 PREVIEW_CHANNELS = 48
 log = logging.getLogger(__name__)
 
@@ -62,6 +67,11 @@ class MobileStyleGAN(nn.Module):
         self.preview = PreviewHead() if preview else None
         self.fingerprint = ""
 
+    @property
+    def strips(self) -> nn.ModuleList:
+        """The blocks that a CPU computes in strips; see :class:`ifgan_pl.generators.compiled.CompiledSynthesis`."""
+        return self.blocks[PREVIEW_BLOCK:]
+
     def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Z to W (Karras 2019, sec. 2): (N, 512) -> (N, 512), before truncation; ``c`` must be ``None``."""
         if c is not None:
@@ -80,8 +90,23 @@ class MobileStyleGAN(nn.Module):
         """Activations after this many blocks: ws (N, 16, 512) -> (N, H, W, C), H = W = 4 · 2^blocks."""
         x: Tensor = self.first(self.const, ws[:, 0])
         for i in range(blocks):
-            x = self.blocks[i](x, ws[:, 1 + 2 * i], ws[:, 2 + 2 * i])
+            x = self._block(i, ws, x)
         return x
+
+    def _block(self, i: int, ws: Tensor, x: Tensor) -> Tensor:
+        """Block ``i`` and, behind the last one, the image head: (N, H, W, C) -> (N, 2H, 2W, C'), or the picture."""
+        block, last = self.blocks[i], i + 1 == len(self.blocks)
+        assert isinstance(block, Block)
+
+        def rows(part: Tensor, first: int) -> Tensor:
+            pixels = 4 * part.shape[2]  # of the output, for each row of the input
+            noise = slice(first * pixels, (first + part.shape[1]) * pixels)
+            out: Tensor = block(
+                part, ws[:, 1 + 2 * i], ws[:, 2 + 2 * i], block.conv1.noise[noise], block.conv2.noise[noise]
+            )
+            return inverse_haar(self.to_img(out, ws[:, 15])) if last else out
+
+        return in_strips(rows, x)
 
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
         """(N, 512) or (N, 16, 512), truncated -> (N, 3, 1024, 1024), or (N, 3, 128, 128) for ``resolution=128``."""
@@ -99,8 +124,8 @@ class MobileStyleGAN(nn.Module):
             scale: Tensor = self.blocks[PREVIEW_BLOCK].get_submodule("up")(ws[:, 9])
             picture: Tensor = self.preview(x, scale, ws[:, 9])
             return picture
-        x = self.hidden(ws, len(self.blocks))
-        return inverse_haar(self.to_img(x, ws[:, 15])).permute(0, 3, 1, 2)
+        last = len(self.blocks) - 1
+        return self._block(last, ws, self.hidden(ws, last)).permute(0, 3, 1, 2)
 
     def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
         """The same as :meth:`synthesis`."""
@@ -156,9 +181,12 @@ class ModulatedPointwise(nn.Module):
 
 
 class SeparableConv(nn.Module):
-    """Depthwise 3 × 3, then modulated 1 × 1 with noise (none for resolution 0), bias and leaky ReLU."""
+    """Depthwise 3 × 3, then modulated 1 × 1 with noise, bias and leaky ReLU.
 
-    noise: Tensor | None
+    The caller passes ``noise`` (H·W, 1), or what belongs to the pixels that it computes; resolution 0 has none.
+    """
+
+    noise: Tensor
     taps: Tensor
 
     def __init__(self, inputs: int, outputs: int, resolution: int) -> None:
@@ -168,11 +196,11 @@ class SeparableConv(nn.Module):
         self.register_buffer("noise", torch.zeros(resolution * resolution, 1) if resolution else None)
         self.register_buffer("taps", torch.zeros(9, inputs), persistent=False)  # the depthwise kernel, contiguous
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
         if torch.compiler.is_compiling():  # inductor would copy the picture to channels-first for the library's kernel
-            return F.leaky_relu(self.pointwise(shifted_sum(x, self.taps), w, self.noise), SLOPE)
+            return F.leaky_relu(self.pointwise(shifted_sum(x, self.taps), w, noise), SLOPE)
         x = F.conv2d(x.permute(0, 3, 1, 2), self.depthwise, padding=1, groups=x.shape[3]).permute(0, 2, 3, 1)
-        return F.leaky_relu_(self.pointwise(x, w, self.noise), SLOPE)
+        return F.leaky_relu_(self.pointwise(x, w, noise), SLOPE)
 
 
 class Block(nn.Module):
@@ -184,10 +212,10 @@ class Block(nn.Module):
         self.conv1 = SeparableConv(inputs // 4, outputs, resolution)
         self.conv2 = SeparableConv(outputs, outputs, resolution)
 
-    def forward(self, x: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w1: Tensor, w2: Tensor, noise1: Tensor, noise2: Tensor) -> Tensor:
         x = inverse_haar(x * self.up(w1)[:, None, None])
-        x = self.conv1(x, w1)
-        x = self.conv2(x, w2)
+        x = self.conv1(x, w1, noise1)
+        x = self.conv2(x, w2, noise2)
         return x
 
 
@@ -214,6 +242,27 @@ class PreviewHead(nn.Module):
         for conv in self.convs:
             x = x + conv(x, w)
         return inverse_haar(self.out(x, w)).permute(0, 3, 1, 2)
+
+
+def in_strips(function: Callable[[Tensor, int], Tensor], x: Tensor) -> Tensor:
+    """``function(x, 0)``; on a CPU in strips of :data:`STRIP` rows, which spare cores compute side by side.
+
+    Args:
+        function: (rows of x, number of the first) -> as many output rows for each of them; what it gives for a row
+            depends on no more than the row above and the row below: two 3 × 3 convolutions at twice the side do not.
+        x: (N, H, W, C).
+    """
+    height, need = x.shape[1], STRIP + 2
+    if x.device.type != "cpu" or height <= STRIP:
+        return function(x, 0)
+
+    def strip(top: int) -> Tensor:
+        first = min(max(top - 1, 0), height - need)  # all strips are of one shape, also at the edges
+        out = function(x[:, first : first + need], first)
+        scale = out.shape[1] // need
+        return out[:, (top - first) * scale : (top - first + STRIP) * scale]
+
+    return torch.cat(side_by_side(strip, range(0, height, STRIP)), dim=1)
 
 
 def shifted_sum(x: Tensor, taps: Tensor) -> Tensor:
@@ -248,69 +297,3 @@ def inverse_haar(x: Tensor) -> Tensor:
     torch.add(bottom, cross, out=out[:, :, 1, :, 0])
     torch.sub(bottom, cross, out=out[:, :, 1, :, 1])
     return out.view(n, 2 * height, 2 * width, channels // 4)
-
-
-def convert(mapping: Graph, synthesis: Graph) -> dict[str, Tensor]:
-    """Weights of the two published OpenVINO graphs, under this module's names (all but ``w_mean`` and ``preview``)."""
-    state: dict[str, Tensor] = {"const": synthesis.named("m.input.input")}
-    mapping_biases = [c[0] for c in mapping.inputs_of("Reshape") if c and c[0].shape == (512,)]
-    for i, ((weight, *_), bias) in enumerate(zip(mapping.inputs_of("MatMul"), mapping_biases, strict=True)):
-        state |= {f"mapping_layers.{i}.weight": weight, f"mapping_layers.{i}.bias": bias}
-    kernels = iter([c[0] for c in synthesis.inputs_of("Convolution")])
-    noises = iter([c[0] for c in synthesis.inputs_of("Add") if c and c[0].ndim == 4 and c[0].shape[:2] == (1, 1)])
-
-    def affine(name: str, source: str, scale: float, order: Tensor | None = None) -> dict[str, Tensor]:
-        weight = synthesis.named(f"{source}.modulation.weight") * scale
-        bias = synthesis.named(f"{source}.modulation.bias")[0] * scale
-        if order is not None:
-            weight, bias = weight[order], bias[order]
-        return {f"{name}.weight": weight, f"{name}.bias": bias}
-
-    order = band_order(512)
-    state |= affine("first.style", "m.conv1.conv", (9 * 512) ** -0.5)
-    state |= {
-        "first.weight": next(kernels)[order],
-        "first.bias": synthesis.named("m.conv1.bias").flatten()[order],
-        "first.noise": next(noises)[0, 0],
-    }
-    for i in range(len(CHANNELS)):
-        source, name = f"m.layers.{i}", f"blocks.{i}"
-        state |= affine(f"{name}.up", f"{source}.up", 0.5, order)
-        for conv in ("conv1", "conv2"):
-            depthwise = synthesis.named(f"{source}.{conv}.conv.weight_dw")[:, 0]
-            kernel, bias = next(kernels)[:, :, 0, 0], synthesis.named(f"{source}.{conv}.bias").flatten()
-            if conv == "conv2" and i + 1 < len(CHANNELS):  # what the next block reads as sub-bands
-                order = band_order(len(kernel))
-                kernel, bias = kernel[order], bias[order]
-            pointwise = f"{name}.{conv}.pointwise"
-            state |= affine(f"{pointwise}.style", f"{source}.{conv}.conv", (9 * len(depthwise)) ** -0.5)
-            state |= {f"{name}.{conv}.depthwise": depthwise, f"{name}.{conv}.noise": next(noises).reshape(-1, 1)}
-            state |= {f"{pointwise}.weight": kernel, f"{pointwise}.bias": bias}
-    order = band_order(12)
-    state |= affine("to_img.style", "m.layers.6.to_img.conv", 64**-0.5)
-    state["to_img.weight"] = next(kernels)[order, :, 0, 0] * 0.5
-    state["to_img.bias"] = synthesis.named("m.layers.6.to_img.bias").flatten()[order] * 0.5
-    return {key: value.contiguous() for key, value in state.items()}
-
-
-def band_order(channels: int) -> Tensor:
-    """From the published order (low of each, then (channel, 3) details) to four contiguous groups."""
-    quarter = channels // 4
-    details = [quarter + 3 * torch.arange(quarter) + k for k in range(3)]
-    return torch.cat([torch.arange(quarter), *details])
-
-
-def published_files() -> dict[str, str]:
-    """The four files of the wheel that :func:`convert` reads: a short name to a member of the archive."""
-    return {
-        f"{network}.{kind}": f"random_face/data/{network}Network.{kind}"
-        for network in ("Mapping", "Synthesis")
-        for kind in ("xml", "bin")
-    }
-
-
-def convert_files(files: Mapping[str, bytes]) -> dict[str, Tensor]:
-    """:func:`convert` from the bytes of :func:`published_files`."""
-    return convert(
-        Graph(files["Mapping.xml"], files["Mapping.bin"]), Graph(files["Synthesis.xml"], files["Synthesis.bin"])
-    )

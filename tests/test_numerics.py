@@ -1,0 +1,72 @@
+"""Work side by side: the order, the errors and the cores that nested calls share."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from ifgan_pl import numerics
+from ifgan_pl.numerics import alone, side_by_side, use_one_thread
+
+
+@pytest.fixture
+def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_one_thread()
+    monkeypatch.setattr(numerics, "workers", lambda: 3)
+
+
+def names(_: object) -> str:
+    time.sleep(0.02)
+    return threading.current_thread().name
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_results_keep_their_order_and_the_callers_modes() -> None:
+    with torch.inference_mode():
+        assert side_by_side(lambda i: (i, torch.is_inference_mode_enabled()), range(50)) == [
+            (i, True) for i in range(50)
+        ]
+    with torch.no_grad():
+        assert side_by_side(lambda _: torch.is_grad_enabled(), range(50)) == [False] * 50
+        assert len(set(side_by_side(names, range(12)))) == 3
+    assert set(side_by_side(names, range(3))) == {threading.current_thread().name}, "gradients are recorded"
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_nested_calls_share_the_cores() -> None:
+    busy, most = 0, 0
+    lock = threading.Lock()
+
+    def inner(_: int) -> None:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        time.sleep(0.01)
+        with lock:
+            busy -= 1
+
+    with torch.no_grad():
+        side_by_side(lambda _: side_by_side(inner, range(6)), range(2))
+        assert most == 3
+        with alone():
+            assert len(set(side_by_side(names, range(6)))) == 1
+        assert len(set(side_by_side(names, range(12)))) == 3, "the cores were given back"
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_an_error_ends_the_work_and_is_raised() -> None:
+    done: list[int] = []
+
+    def work(i: int) -> None:
+        if i == 4:
+            raise ValueError("four")
+        time.sleep(0.01)
+        done.append(i)
+
+    with torch.no_grad(), pytest.raises(ValueError, match="four"):
+        side_by_side(work, range(1000))
+    assert len(done) < 20
+    with torch.no_grad():
+        assert len(set(side_by_side(names, range(12)))) == 3
