@@ -1,6 +1,6 @@
 """How soon an edit shows, and whether writing pictures holds synthesis up.
 
-    python benchmarks/edit_speed.py [--rounds 3] [--faces 12]
+    python benchmarks/edit_speed.py [--rounds 3] [--faces 32]
 
 The first figure is a whole process, ``edit.py --seeds 0 --attribute smile``. Then the same job three ways, turn about
 in one process: pictures with their files (the edit stage, PNG 1024²), their synthesis alone, their encoding alone.
@@ -89,7 +89,7 @@ def overlap(rounds: int, faces: int, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--faces", type=int, default=12)
+    parser.add_argument("--faces", type=int, default=32)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         first_strip(options.rounds, Path(folder))

@@ -4,6 +4,7 @@ import html
 import importlib.util
 import json
 import re
+import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -12,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image
 from torch import Tensor
 
 from ifgan_pl.artefacts import METADATA_KEY, atomic_path
 from ifgan_pl.errors import UserError
 
-PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_HUFFMAN_ONLY}
-"""zlib's options: generated faces hold few repeats, so that codes alone are quicker and smaller than level 1 with them
-(1024²: .064 s against .079 s, 1,319 KiB against 1,490)."""
+AVERAGE = 3
+"""The PNG filter that predicts a byte by the mean of the pixel to the left and of the one above."""
 STILLS = ("png", "jpg")
 ANIMATIONS = ("gif", "webp", "mp4")
 DESCRIPTION = 0x010E
@@ -40,15 +40,38 @@ def to_uint8(pictures: Tensor) -> Pixels:
 
 def save_picture(path: Path, pixels: Pixels, provenance: Mapping[str, Any]) -> None:
     """Write (H, W, 3) uint8 atomically; the suffix chooses PNG (provenance as text) or JPEG (as EXIF)."""
-    image = Image.fromarray(pixels)
     text = json.dumps(provenance, sort_keys=True)
     with atomic_path(path) as temporary:
         if path.suffix == ".png":
-            info = PngImagePlugin.PngInfo()
-            info.add_text(METADATA_KEY, text)
-            image.save(temporary, **PNG, pnginfo=info)
+            temporary.write_bytes(png(pixels, {METADATA_KEY: text}))
         else:
-            image.save(temporary, quality=95, exif=_exif(text))
+            Image.fromarray(pixels).save(temporary, quality=95, exif=_exif(text))
+
+
+def png(pixels: Pixels, texts: Mapping[str, str]) -> bytes:
+    """A PNG of (H, W, 3) uint8 with (ASCII) texts, in a third of the time that Pillow takes (ISO/IEC 15948).
+
+    Faces from a generator are smooth and noisy: one filter for all rows does as well as the best of five for each, and
+    Huffman codes alone are smaller than those with repeats. 1024²: 18 ms and 1,284 KiB; Pillow: 55 ms and 1,272 KiB.
+    """
+    height, width, _ = pixels.shape
+    rows = pixels.reshape(height, 3 * width)
+    left, above = np.zeros_like(rows), np.zeros_like(rows)
+    left[:, 3:], above[1:] = rows[:, :-3], rows[:-1]
+    filtered = np.full((height, 1 + 3 * width), AVERAGE, np.uint8)
+    filtered[:, 1:] = rows - ((left & above) + ((left ^ above) >> 1))
+    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_HUFFMAN_ONLY)
+    data = deflate.compress(filtered.tobytes()) + deflate.flush()
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),  # 8 bits, RGB, not interlaced
+        *((b"tEXt", key.encode("ascii") + b"\0" + text.encode("ascii")) for key, text in texts.items()),
+        (b"IDAT", data),
+        (b"IEND", b""),
+    ]
+    parts = [
+        struct.pack(">I", len(c)) + kind + c + struct.pack(">I", zlib.crc32(c, zlib.crc32(kind))) for kind, c in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def save_animation(path: Path, frames: Sequence[Pixels], provenance: Mapping[str, Any]) -> None:

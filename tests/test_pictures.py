@@ -37,6 +37,18 @@ def test_a_picture_says_where_it_comes_from(tmp_path: Path, suffix: str) -> None
     assert greys(tmp_path / f"a.{suffix}") == [GREYS[1]]
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5, 3), (64, 48, 3)])
+def test_a_png_keeps_every_pixel(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for pixels in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
+        save_picture(tmp_path / "a.png", pixels, PROVENANCE)
+        with Image.open(tmp_path / "a.png") as image:
+            image.load()
+            assert np.array_equal(np.asarray(image), pixels)
+        with Image.open(tmp_path / "a.png") as image:
+            image.verify()
+
+
 @pytest.mark.parametrize("suffix", ANIMATIONS)
 def test_an_animation_runs_there_and_back(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
