@@ -131,13 +131,13 @@ def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor, *, si
         results = [function(piece) for piece in pieces]
     else:
         use_one_thread()
-        results = side_by_side(function, pieces)
+        results = map_on_cores(function, pieces)
     if padding:
         results[-1] = results[-1][:-padding]
     return torch.cat(results) if len(results) > 1 else results[0]
 
 
-def side_by_side(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def map_on_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """``[function(item) for item in items]``, by this thread and as many more as cores are left.
 
     Calls nest: pictures take the cores first, and the strips of one share what they leave. This thread works alone
@@ -181,7 +181,7 @@ def side_by_side(function: Callable[[Item], Result], items: Sequence[Item]) -> l
 
 
 class _Cores:
-    """What all calls of :func:`side_by_side` share: the cores that no thread beside the main one computes on."""
+    """What all calls of :func:`map_on_cores` share: the cores that no thread beside the main one computes on."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -205,7 +205,7 @@ _cores = _Cores()
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Within this, calls of :func:`side_by_side` find no cores left."""
+    """Within this, calls of :func:`map_on_cores` find no cores left."""
     count = _cores.take(workers())
     try:
         yield

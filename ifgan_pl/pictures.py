@@ -34,7 +34,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 def to_uint8(pictures: Tensor) -> Pixels:
     """(N, 3, H, W) float in [-1, 1], clipped -> (N, H, W, 3) uint8."""
-    scaled = pictures.detach().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    scaled = pictures.detach().clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 

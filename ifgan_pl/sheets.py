@@ -65,7 +65,11 @@ def draw_grid(
 
 def fit(picture: Image.Image, side: int) -> Image.Image:
     """A picture as a cell."""
-    return picture if picture.size == (side, side) else picture.resize((side, side), Image.Resampling.LANCZOS)
+    return (
+        picture
+        if picture.size == (side, side)
+        else picture.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    )
 
 
 def load_font(size: int) -> ImageFont.FreeTypeFont:

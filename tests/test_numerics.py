@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ifgan_pl import numerics
-from ifgan_pl.numerics import alone, side_by_side, use_one_thread
+from ifgan_pl.numerics import alone, map_on_cores, use_one_thread
 
 
 @pytest.fixture
@@ -24,13 +24,13 @@ def names(_: object) -> str:
 @pytest.mark.usefixtures("three_cores")
 def test_results_keep_their_order_and_the_callers_modes() -> None:
     with torch.inference_mode():
-        assert side_by_side(lambda i: (i, torch.is_inference_mode_enabled()), range(50)) == [
+        assert map_on_cores(lambda i: (i, torch.is_inference_mode_enabled()), range(50)) == [
             (i, True) for i in range(50)
         ]
     with torch.no_grad():
-        assert side_by_side(lambda _: torch.is_grad_enabled(), range(50)) == [False] * 50
-        assert len(set(side_by_side(names, range(12)))) == 3
-    assert set(side_by_side(names, range(3))) == {threading.current_thread().name}, "gradients are recorded"
+        assert map_on_cores(lambda _: torch.is_grad_enabled(), range(50)) == [False] * 50
+        assert len(set(map_on_cores(names, range(12)))) == 3
+    assert set(map_on_cores(names, range(3))) == {threading.current_thread().name}, "gradients are recorded"
 
 
 @pytest.mark.usefixtures("three_cores")
@@ -48,11 +48,11 @@ def test_nested_calls_share_the_cores() -> None:
             busy -= 1
 
     with torch.no_grad():
-        side_by_side(lambda _: side_by_side(inner, range(6)), range(2))
+        map_on_cores(lambda _: map_on_cores(inner, range(6)), range(2))
         assert most == 3
         with alone():
-            assert len(set(side_by_side(names, range(6)))) == 1
-        assert len(set(side_by_side(names, range(12)))) == 3, "the cores were given back"
+            assert len(set(map_on_cores(names, range(6)))) == 1
+        assert len(set(map_on_cores(names, range(12)))) == 3, "the cores were given back"
 
 
 @pytest.mark.usefixtures("three_cores")
@@ -66,7 +66,7 @@ def test_an_error_ends_the_work_and_is_raised() -> None:
         done.append(i)
 
     with torch.no_grad(), pytest.raises(ValueError, match="four"):
-        side_by_side(work, range(1000))
+        map_on_cores(work, range(1000))
     assert len(done) < 20
     with torch.no_grad():
-        assert len(set(side_by_side(names, range(12)))) == 3
+        assert len(set(map_on_cores(names, range(12)))) == 3

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ifgan_pl.generators.base import check_codes, parameter_digest, truncate
-from ifgan_pl.numerics import side_by_side
+from ifgan_pl.numerics import map_on_cores
 
 CHANNELS = (512, 512, 512, 512, 256, 128, 64)
 """Hidden channels at 8, 16, …, 512 pixels."""
@@ -262,7 +262,7 @@ def in_strips(function: Callable[[Tensor, int], Tensor], x: Tensor) -> Tensor:
         scale = out.shape[1] // need
         return out[:, (top - first) * scale : (top - first + STRIP) * scale]
 
-    return torch.cat(side_by_side(strip, range(0, height, STRIP)), dim=1)
+    return torch.cat(map_on_cores(strip, range(0, height, STRIP)), dim=1)
 
 
 def shifted_sum(x: Tensor, taps: Tensor) -> Tensor:
