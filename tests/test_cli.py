@@ -264,7 +264,7 @@ def test_srun_gives_the_bytes_of_one_process(tmp_path: Path, nodes: int) -> None
     a_node = 2 // nodes
     command = [sys.executable, str(ROOT / "train.py"), *SCORE, "--num", "64", "--out", str(tmp_path / "two"), *CPU]
     job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "faces", "SLURM_NTASKS": "2", "SLURM_NNODES": str(nodes)}
-    job |= {"SLURM_NTASKS_PER_NODE": str(a_node), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29720 + nodes)}
+    job |= {"SLURM_NTASKS_PER_NODE": str(a_node), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29740 + nodes)}
     tasks = []
     for rank in range(2):
         place = {"PROCID": rank, "LOCALID": rank % a_node, "NODEID": rank // a_node}
