@@ -46,7 +46,7 @@ through its steps and back; more --steps make it smoother; mp4 needs PyAV: pip i
 (labelled sheets, a row a face); grid (labelled sheets, one for each step); html (a gallery, index.html)"""
 FLAGS = {
     "allow_numerics_change": "continue a store begun on another device or precision",
-    "compile": "torch.compile of synthesis: half a minute the first time, then faster (needs a C++ compiler)",
+    "compile": "torch.compile of synthesis: half a minute the first time, pays most on a GPU (needs a C++ compiler)",
     "pictures": "also keep the scored pictures, as pictures/<index>.jpg in the store",
     "resume": "continue an interrupted run from checkpoints/last.ckpt beside --out",
 }

@@ -77,7 +77,7 @@ def score(
         block_size: samples a file; an interrupted run loses at most one block a rank.
         batch_size: samples between two updates of the progress bar; changes nothing in the result.
         pictures: also keep the scored pictures, as pictures/<index>.jpg in the store.
-        compile: torch.compile of synthesis: half a minute the first time, then faster pictures (needs a C++ compiler).
+        compile: torch.compile of synthesis: half a minute the first time, pays most on a GPU (needs a C++ compiler).
         allow_numerics_change: continue a store begun on another device or precision.
         trainer: flags of the Lightning Trainer; ``precision`` (32-true, bf16-true, on a GPU 16-true) is that of
             synthesis, the scorer stays in float32.
