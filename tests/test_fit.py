@@ -311,3 +311,24 @@ def test_each_attribute_has_its_own_penalty() -> None:
         fit_boundary(codes, scores, l2={"a": 1.0}, **options)
     with pytest.raises(UserError, match="positive"):
         fit_boundary(codes, scores, l2={"a": 1.0, "b": 0.0}, **options)
+
+
+def test_side_effects_are_taken_back_and_nothing_else_changes(data: Data) -> None:
+    codes, _, scores = data
+    options: dict[str, Any] = {"attributes": NAMES, "kinds": KINDS, "space": "w", "l2": 1e-2}
+    plain = fit_boundary(codes, scores, **options)
+    found = fit_boundary(codes, scores, side_effects={NAMES[0]: {NAMES[1]: 0.3}}, **options)
+    assert found.provenance["fit"]["side_effects"] == {NAMES[0]: {NAMES[1]: 0.3}}
+    scale = plain.lambdas / plain.score_sd
+    for name, expected in zip(NAMES, torch.eye(len(NAMES)).tolist(), strict=True):
+        step = found.edit_shift({name: 1.0}, hold="all")
+        moved = scale * (plain.normals @ step)
+        moved = moved / moved[NAMES.index(name)]
+        expected[1] -= 0.3 if name == NAMES[0] else 0.0
+        torch.testing.assert_close(moved, torch.tensor(expected).to(moved), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.normals[0], plain.normals[0])
+    for wrong, said in (({"nose": {}}, "unknown attribute 'nose'"), ({NAMES[0]: {NAMES[0]: 0.1}}, "itself")):
+        with pytest.raises(UserError, match=said):
+            fit_boundary(codes, scores, side_effects=wrong, **options)
+    with pytest.raises(UserError, match="between -1 and 1"):
+        fit_boundary(codes, scores, side_effects={NAMES[0]: {NAMES[1]: 2.0}}, **options)
