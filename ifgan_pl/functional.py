@@ -172,31 +172,6 @@ def minimum_norm_edit(normals: Tensor, lambdas: Tensor, changes: Tensor, metric:
     return (shares @ spread).to(normals.dtype)
 
 
-def counter_side_effects(
-    normals: Tensor, biases: Tensor, strengths: Tensor, mean: Tensor, effects: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Planes whose edits counter what edits by other planes were measured to move besides their target.
-
-    A shift that raises attribute t by one standard deviation raised attribute k by ``effects[t, k]`` of them, and the
-    linear model ``f`` says nothing of it: then the slope of k has that share of t's, ``f_k + Σ_t effects[t, k] f_t``.
-    Holding k by its new plane, an edit of t takes ``effects[t, k]`` of the edit of k back.
-
-    Args:
-        normals: (m, d) floating, unit.
-        biases: (m,).
-        strengths: (m,) standard deviations of the score per unit along the normal, λ / sd.
-        mean: (d,) of the codes, where the planes keep what they say.
-        effects: (m, m), zero on the diagonal.
-
-    Returns:
-        normals (m, d), unit, and biases (m,).
-    """
-    slopes = normals * strengths[:, None]
-    added = effects.mT @ slopes
-    length = torch.linalg.vector_norm(slopes + added, dim=1)
-    return (slopes + added) / length[:, None], (strengths * biases - added @ mean) / length
-
-
 def dependent(gram: Tensor) -> bool:
     """Whether the vectors behind a (k, k) Gram matrix depend on each other, or one of them vanishes."""
     size = gram.detach().double().diagonal()

@@ -174,7 +174,10 @@ def map_on_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> l
     else:
         with ThreadPoolExecutor(helpers) as pool:
             futures = [pool.submit(help_out) for _ in range(helpers)]
-            work()
+            try:
+                work()
+            finally:  # also where the user interrupts
+                waiting.clear()
             for future in futures:
                 future.result()
     return [results[i] for i in range(len(items))]
@@ -186,11 +189,12 @@ class _Cores:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = 0
+        self.closed = False
 
     def take(self, most: int) -> int:
         """Take up to ``most`` of those that are left; returns how many."""
         with self._lock:
-            count = max(0, min(most, workers() - 1 - self._taken))
+            count = 0 if self.closed else max(0, min(most, workers() - 1 - self._taken))
             self._taken += count
             return count
 
@@ -205,12 +209,12 @@ _cores = _Cores()
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Within this, calls of :func:`map_on_cores` find no cores left."""
-    count = _cores.take(workers())
+    """Within this, calls of :func:`map_on_cores` find no cores left; one thread at a time."""
+    _cores.closed = True
     try:
         yield
     finally:
-        _cores.give(count)
+        _cores.closed = False
 
 
 def use_one_thread() -> None:

@@ -175,11 +175,11 @@ def boundary(
         "selection": selection,
         "solver": solver,
         "l2": l2,
-        "side_effects": side_effects or {},
         "metric": metric,
         "seed": seed,
         "layers": list(layers),
         "attributes": list(attributes),
+        **({"side_effects": side_effects} if side_effects else {}),
     }
     if latents is None:
         store = open_scores(scores)

@@ -6,17 +6,20 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+import torch._inductor
 from torch import Tensor, nn
 
 from ifgan_pl.errors import UserError
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.weights import cache_dir
 from ifgan_pl.numerics import alone
+
+TRACING = threading.Lock()
 
 
 def compiler() -> str:
@@ -36,7 +39,8 @@ class CompiledSynthesis:
     """A generator's ``synthesis``, compiled when a shape of codes is first seen: half a minute the first time on a
     machine, seconds in a later process.
 
-    On a CPU, of a generator that has ``strips`` only these modules are compiled, for threads share their work.
+    What a CPU computes in strips (``strips(resolution)`` of the generator) is compiled module by module instead, in
+    place, for threads share the strips.
 
     Args:
         generator: its ``synthesis`` is taken as it is now.
@@ -48,30 +52,69 @@ class CompiledSynthesis:
         if chosen == Path() or chosen.parent == Path(tempfile.gettempdir()):  # PyTorch sets its default there by itself
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_dir() / "compiled")
         self._synthesis = generator.synthesis
-        self._strips: Sequence[nn.Module] = getattr(generator, "strips", ())
-        self._compiled: dict[str, Callable[[Tensor, int | None], Tensor]] = {}
+        self._compiled = torch.compile(generator.synthesis, dynamic=False)
+        self._strips = getattr(generator, "strips", lambda resolution: ())
         self._seen: set[tuple[object, ...]] = set()
-        self._lock = threading.Lock()
 
     def __call__(self, w: Tensor, resolution: int | None = None) -> Tensor:
         """See :meth:`ifgan_pl.generators.base.Generator.synthesis`."""
-        modes = torch.is_grad_enabled(), w.requires_grad, w.is_inference()
+        modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), w.requires_grad, w.is_inference()
         key = (tuple(w.shape), w.dtype, w.device, resolution, *modes)
-        if key in self._seen:
-            return self._compiled[w.device.type](w, resolution)
-        with self._lock, alone():  # threads that come at once would each compile
-            if w.device.type not in self._compiled:
-                self._compiled[w.device.type] = self._compile(w.device.type)
-            picture = self._compiled[w.device.type](w, resolution)
-            self._seen.add(key)
-        return picture
+        if key not in self._seen:
+            with TRACING, alone():  # threads that come at once would each compile, and PyTorch traces one at a time
+                picture = self._run(w, resolution)
+                self._seen.add(key)
+                return picture
+        return self._run(w, resolution)
 
-    def _compile(self, device: str) -> Callable[[Tensor, int | None], Tensor]:
-        if device != "cpu":
-            return torch.compile(self._synthesis, dynamic=False)
-        options: dict[str, Any] = {"cpp_wrapper": True}  # otherwise kernels hold Python's lock, and threads wait
-        if not self._strips:
-            return torch.compile(self._synthesis, dynamic=False, options=options)
-        for module in self._strips:
-            module.compile(dynamic=False, options=options)
-        return self._synthesis
+    def _run(self, w: Tensor, resolution: int | None) -> Tensor:
+        strips = self._strips(resolution) if w.device.type == "cpu" else ()
+        if not strips:
+            return self._compiled(w, resolution)
+        for module in strips:
+            if not isinstance(module.forward, CompiledForward):
+                module.forward = CompiledForward(module)
+        return self._synthesis(w, resolution)
+
+
+class CompiledForward:
+    """A frozen module's ``forward`` of tensors, compiled ahead for each shape and dtype; threads call it side by side.
+
+    The guards of ``torch.compile`` fail now and then where threads evaluate them at once, which compiles again. On
+    another device than the CPU, and where a gradient is recorded, the module computes as it is.
+
+    Args:
+        module: its ``forward`` is taken as it is now.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module, self._forward = module, module.forward
+        self._compiled: dict[tuple[object, ...], Callable[..., tuple[Tensor]]] = {}
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The output of the module."""
+        if inputs[0].device.type != "cpu" or (torch.is_grad_enabled() and any(t.requires_grad for t in inputs)):
+            plain: Tensor = self._forward(*inputs)
+            return plain
+        inputs = tuple(t.contiguous() for t in inputs)
+        key = tuple((t.shape, t.dtype) for t in inputs)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(inputs)
+        (result,) = self._compiled[key](*inputs)
+        return result
+
+    def _compile(self, inputs: tuple[Tensor, ...]) -> Callable[..., tuple[Tensor]]:
+        installed = self._module.forward
+        self._module.forward = self._forward
+        try:
+            with torch.inference_mode(False), torch.enable_grad():
+                examples = tuple(torch.zeros(t.shape, dtype=t.dtype) for t in inputs)
+                program = torch.export.export(self._module, examples, strict=True)
+                held = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
+                first = [held[spec.target] for spec in program.graph_signature.input_specs if spec.target is not None]
+                # in C++ as a whole: Python's lock would be held by every kernel, and threads would wait
+                options = {"cpp_wrapper": True}
+                compiled = torch._inductor.compile(program.graph_module, [*first, *examples], options=options)
+        finally:
+            self._module.forward = installed
+        return partial(compiled, *first)

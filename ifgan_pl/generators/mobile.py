@@ -13,7 +13,7 @@ which inductor fuses.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -67,10 +67,9 @@ class MobileStyleGAN(nn.Module):
         self.preview = PreviewHead() if preview else None
         self.fingerprint = ""
 
-    @property
-    def strips(self) -> nn.ModuleList:
+    def strips(self, resolution: int | None) -> Sequence[nn.Module]:
         """The blocks that a CPU computes in strips; see :class:`ifgan_pl.generators.compiled.CompiledSynthesis`."""
-        return self.blocks[PREVIEW_BLOCK:]
+        return () if resolution == 128 else list(self.blocks)[PREVIEW_BLOCK:]
 
     def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Z to W (Karras 2019, sec. 2): (N, 512) -> (N, 512), before truncation; ``c`` must be ``None``."""
@@ -172,7 +171,7 @@ class ModulatedPointwise(nn.Module):
         n, height, width, channels = x.shape
         weight = (self.weight * self.style(w)[:, None]).mT  # (N, C_in, C_out)
         x = x.reshape(n, height * width, channels)
-        if torch.compiler.is_compiling():  # fused with what follows
+        if torch.compiler.is_dynamo_compiling():  # fused with what follows
             x = torch.bmm(x, weight) + (self.bias if noise is None else noise + self.bias)
             return x.view(n, height, width, -1)
         start = self.bias.expand(n, height * width, -1) if noise is None else noise.expand(n, -1, -1) + self.bias
@@ -197,7 +196,9 @@ class SeparableConv(nn.Module):
         self.register_buffer("taps", torch.zeros(9, inputs), persistent=False)  # the depthwise kernel, contiguous
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        if torch.compiler.is_compiling():  # inductor would copy the picture to channels-first for the library's kernel
+        if (
+            torch.compiler.is_dynamo_compiling()
+        ):  # inductor would copy the picture to channels-first for the library's kernel
             return F.leaky_relu(self.pointwise(shifted_sum(x, self.taps), w, noise), SLOPE)
         x = F.conv2d(x.permute(0, 3, 1, 2), self.depthwise, padding=1, groups=x.shape[3]).permute(0, 2, 3, 1)
         return F.leaky_relu_(self.pointwise(x, w, noise), SLOPE)
@@ -253,7 +254,7 @@ def in_strips(function: Callable[[Tensor, int], Tensor], x: Tensor) -> Tensor:
         x: (N, H, W, C).
     """
     height, need = x.shape[1], STRIP + 2
-    if x.device.type != "cpu" or height <= STRIP:
+    if x.device.type != "cpu" or height <= STRIP or torch.compiler.is_dynamo_compiling():
         return function(x, 0)
 
     def strip(top: int) -> Tensor:
@@ -288,7 +289,7 @@ def inverse_haar(x: Tensor) -> Tensor:
     low, vertical, horizontal, diagonal = torch.chunk(x, 4, dim=3)
     top, bottom = low + vertical, low - vertical
     right, cross = horizontal + diagonal, horizontal - diagonal
-    if (torch.is_grad_enabled() and x.requires_grad) or torch.compiler.is_compiling():
+    if (torch.is_grad_enabled() and x.requires_grad) or torch.compiler.is_dynamo_compiling():
         rows = torch.stack((top + right, top - right), 3), torch.stack((bottom + cross, bottom - cross), 3)
         return torch.stack(rows, 2).reshape(n, 2 * height, 2 * width, channels // 4)
     out = x.new_empty(n, height, 2, width, 2, channels // 4)
