@@ -168,7 +168,7 @@ class Panel:
         for _ in range(8):
             moved = self.movement(alpha * direction, count)
             mean = float(moved[:, target].mean())
-            if abs(mean - 1) < (0.05 if count < self.faces else 0.1):
+            if abs(mean - 1) < 0.1:
                 if count == self.faces:
                     return alpha, moved
                 count = self.faces
