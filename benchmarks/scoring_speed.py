@@ -16,16 +16,14 @@ import argparse
 import os
 import statistics
 import tempfile
-import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import plain_mobile
 import torch
 import torch.nn.functional as F
-from timing import ROOT, Worker, alternate, ratio, serve, spawn
+from timing import Worker, alternate, ratio, serve, spawn
 
 from ifgan_pl import stages
 from ifgan_pl.generators import load_generator
@@ -136,19 +134,16 @@ def two_processes(rounds: int) -> None:
 
 
 def memory(num: int, folder: str) -> int:
-    """Largest resident size of a run, bytes."""
+    """Largest resident size of a run, bytes; without the end of the process, which touches pages of its libraries."""
     arguments = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--num", str(num)]
     arguments += ["--out", f"{folder}/{num}", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
-    process = spawn(str(ROOT / "train.py"), *arguments)
-    status, size = Path(f"/proc/{process.pid}/status"), 0
-    while process.poll() is None:
-        text = status.read_text(encoding="ascii")
-        if "VmHWM:" in text:  # a process that has ended has none
-            size = int(text.partition("VmHWM:")[2].split()[0]) * 1024
-        time.sleep(0.05)
+    peak = "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    program = f"import resource, sys; from ifgan_pl.cli import train; train(sys.argv[1:]); {peak}"
+    process = spawn("-c", program, *arguments)
+    printed, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"train.py score ended with status {process.returncode}")
-    return size
+    return int(printed.split()[-1]) * 1024
 
 
 def main() -> None:
