@@ -98,7 +98,7 @@ def fit_boundary(
     codes = codes.flatten(1)
     device = torch.device(device or codes.device)
     _check(codes, scores, names, kinds, selection, solver, l2)
-    effects_of(side_effects or {}, names)
+    effects = effects_of(side_effects or {}, names)
     if validation is None:
         validation = 0.3 if selection == "extremes" else 0.1
     if not 0 <= validation < 1:
@@ -128,9 +128,9 @@ def fit_boundary(
 
     normals, biases = problem.planes(solution)
     fitted = measured(normals, biases)
-    if side_effects:
+    if effects.any():
         rows = [names.index(column.name) for column in columns]
-        effects = effects_of(side_effects, names)[rows][:, rows]
+        effects = effects[rows][:, rows]
         strengths = normals.new_tensor([entry["lambda"] / entry["sd"] for entry in fitted]).clamp_min(0)
         mean = problem.statistics.mean.to(normals)
         normals, biases, strengths = counter(normals, biases, strengths, mean, effects)

@@ -65,11 +65,9 @@ def draw_grid(
 
 def fit(picture: Image.Image, side: int) -> Image.Image:
     """A picture as a cell."""
-    return (
-        picture
-        if picture.size == (side, side)
-        else picture.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    )
+    if picture.size == (side, side):
+        return picture
+    return picture.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def load_font(size: int) -> ImageFont.FreeTypeFont:
