@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import torch
 
 from ifgan_pl import cli
 from ifgan_pl.generators import Generator, formats, load_generator
+from ifgan_pl.generators.compiled import CompiledForward
+from ifgan_pl.generators.mobile import Block
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.sampling import sample_codes, synthesise
 
@@ -70,6 +73,33 @@ def test_compiled_synthesis_agrees_and_does_not_depend_on_the_batch(small: Path)
     synthesise(compiled, codes * strength, space="w").sum().backward()
     assert strength.grad is not None
     assert strength.grad != 0
+
+
+def test_a_block_compiled_ahead_agrees_and_threads_share_it() -> None:
+    torch.manual_seed(0)
+    block = Block(16, 8, 8).requires_grad_(False)
+    for parameter in block.parameters():
+        parameter.normal_(std=0.3)
+    for conv in (block.conv1, block.conv2):
+        conv.taps.copy_(conv.depthwise.reshape(-1, 9).T)
+    inputs = torch.randn(1, 4, 4, 16), torch.randn(1, 512), torch.randn(1, 512), torch.randn(64, 1), torch.randn(64, 1)
+    expected = block(*inputs)
+    compiled = CompiledForward(block)
+
+    def run(_: int) -> torch.Tensor:
+        with torch.inference_mode():
+            return compiled(*inputs)
+
+    first = run(0)
+    torch.testing.assert_close(first, expected, rtol=1e-4, atol=1e-4)
+    assert not torch.equal(compiled(*(2 * t for t in inputs)), first)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(torch.equal(picture, first) for picture in pool.map(run, range(40)))
+    assert len(compiled._compiled) == 1
+    x = inputs[0].clone().requires_grad_()
+    compiled(x, *inputs[1:]).sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
 
 
 def test_flags_reach_the_record_and_another_precision_is_refused(
