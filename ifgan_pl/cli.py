@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
+import torch.distributed as dist
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from ifgan_pl import __version__, editing, stages
@@ -161,7 +162,7 @@ def train(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "all")
-    with one_line_errors():
+    with one_command():
         parser = train_parser()
         options = parser.instantiate(parser.parse_args(resolve_configs(arguments)))
         stage = STAGES[options.stage][0]
@@ -171,7 +172,7 @@ def train(arguments: Sequence[str] | None = None) -> None:
 def edit(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``edit.py`` and ``ifgan-edit``."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    with one_line_errors():
+    with one_command():
         options = keywords(edit_parser().parse_args(resolve_configs(arguments)))
         renamed = {"edit": "edits", "range": "limits", "format": "formats"}
         editing.edit(**{renamed.get(k, k): v for k, v in options.items()})
@@ -198,10 +199,15 @@ def resolve_configs(arguments: list[str]) -> list[str]:
     return resolved
 
 
-class one_line_errors:
-    """Show a :class:`UserError` as one line with exit code 2, and keep other libraries' chatter off the screen."""
+class one_command:
+    """What surrounds a command: errors of users in one line, other libraries' chatter off the screen, a clean end.
+
+    A :class:`UserError` leaves with code 2. After a success the process group that the command began is destroyed:
+    where the interpreter ends first, a thread of gloo may abort the process.
+    """
 
     def __enter__(self) -> None:
+        self._began_in_group = has_process_group()
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.formatwarning = lambda message, *where, **more: f"warning: {message}\n"
         for name in ("pytorch_lightning", "lightning_fabric"):
@@ -213,3 +219,10 @@ class one_line_errors:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, UserError):
             fail(str(error))
+        if error is None and has_process_group() and not self._began_in_group:
+            dist.destroy_process_group()
+
+
+def has_process_group() -> bool:
+    """Whether this process is one of several that talk to each other."""
+    return dist.is_available() and dist.is_initialized()

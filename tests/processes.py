@@ -11,7 +11,8 @@ CPU = ["--trainer.accelerator", "cpu"]
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    """A rank that aborts shows where its threads were."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 def torchrun(port: int, *arguments: str) -> list[str]:

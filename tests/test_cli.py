@@ -9,11 +9,13 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
 from ifgan_pl import cli
 from ifgan_pl.boundary import LinearBoundary
@@ -256,6 +258,18 @@ def test_pictures_are_kept_on_request_also_later(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in out.glob("block-*")} == blocks
     assert sorted(path.name for path in (out / "pictures").iterdir()) == [f"{i:09d}.jpg" for i in range(20)]
     assert read_provenance(out / "pictures/000000007.jpg") == {"index": 7, "seed": 0}
+
+
+def test_a_command_ends_the_process_group_it_began_and_no_other(tmp_path: Path) -> None:
+    begin = partial(dist.init_process_group, "gloo", rank=0, world_size=1)
+    with cli.one_command():
+        begin(init_method=f"file://{tmp_path / 'its own'}")
+    assert not dist.is_initialized()
+    begin(init_method=f"file://{tmp_path / 'of the caller'}")
+    with cli.one_command():
+        pass
+    assert dist.is_initialized()
+    dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("nodes", [1, 2])
