@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from ifgan_pl import __version__, editing, stages
 from ifgan_pl.errors import UserError
+from ifgan_pl.ranks import has_process_group
 from ifgan_pl.resources import find
 from ifgan_pl.running import is_rank_zero, launched
 from ifgan_pl.tasks.scorer import train_scorer
@@ -221,8 +222,3 @@ class one_command:
             fail(str(error))
         if error is None and has_process_group() and not self._began_in_group:
             dist.destroy_process_group()
-
-
-def has_process_group() -> bool:
-    """Whether this process is one of several that talk to each other."""
-    return dist.is_available() and dist.is_initialized()

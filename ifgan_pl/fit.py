@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from ifgan_pl import solvers
 from ifgan_pl.boundary import KINDS, METRICS, SPACES, LinearBoundary
 from ifgan_pl.errors import UserError
-from ifgan_pl.newton import chunks, moments, sum_over_ranks
+from ifgan_pl.newton import chunks, moments
+from ifgan_pl.ranks import gather_rows, rank, sum_over_ranks
 from ifgan_pl.regularisation import CURVATURE, cross_validate
 from ifgan_pl.samples import SELECTIONS, Column
 from ifgan_pl.side_effects import SideEffects, counter, effects_of
@@ -103,7 +103,7 @@ def fit_boundary(
         validation = 0.3 if selection == "extremes" else 0.1
     if not 0 <= validation < 1:
         raise UserError(f"validation must be a share in [0, 1), got {validation}")
-    everyone, own = _gather(scores.cpu())
+    everyone, own = gather_rows(scores.cpu())
 
     columns: list[Column] = []
     failed: dict[str, str] = {}
@@ -123,7 +123,7 @@ def fit_boundary(
     solution = problem.solve(l2)
 
     def measured(normals: Tensor, biases: Tensor) -> list[dict[str, Any]]:
-        distances = _gather(_decide(codes, normals, biases, device))[0]
+        distances = gather_rows(_decide(codes, normals, biases, device))[0]
         return [column.statistics(distances[:, j]) for j, column in enumerate(columns)]
 
     normals, biases = problem.planes(solution)
@@ -242,14 +242,13 @@ class _Problem:
 
     def bootstrap(self, solution: solvers.Solution, refits: int, seed: int) -> list[dict[str, float]]:
         """:class:`~ifgan_pl.stability.Stability` of each normal, and the samples for a cosine of .95."""
-        rank = dist.get_rank() if dist.is_initialized() else 0
         again = bootstrap(
             self.solver,
             self.inputs,
             self.targets,
             solution,
             refits=refits,
-            seed=seed + rank,
+            seed=seed + rank(),
             **self.options,
         )
         found = stability(again, solution.weights)
@@ -265,16 +264,6 @@ def _decide(codes: Tensor, normals: Tensor, biases: Tensor, device: torch.device
     normals, biases = normals.to(device, codes.dtype), biases.to(device, codes.dtype)
     parts = [torch.addmm(biases, codes[rows].to(device), normals.mT).cpu() for rows in chunks(codes)]
     return torch.cat(parts) if parts else torch.zeros(0, len(normals), dtype=codes.dtype)
-
-
-def _gather(rows: Tensor) -> tuple[Tensor, slice]:
-    """The rows (n, m) of all ranks, on the CPU, and which of them are this rank's."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return rows, slice(0, len(rows))
-    parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, rows.numpy())
-    start = sum(len(part) for part in parts[: dist.get_rank()])
-    return torch.cat([torch.from_numpy(part) for part in parts]), slice(start, start + len(rows))
 
 
 def _check(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ifgan_pl.newton import Reduce
+from ifgan_pl.ranks import Reduce
 
 
 def solve_hinge(

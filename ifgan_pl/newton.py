@@ -6,30 +6,15 @@ of the codes' covariance (the Hessian of model j is near to it times its mean cu
 need few passes, and a pass serves all models: 40 cost little more than one.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from ifgan_pl.losses import Loss
-
-Reduce = Callable[[Tensor], Tensor]
-"""Sums a float64 tensor over ranks."""
-
-
-def sum_over_ranks(value: Tensor) -> Tensor:
-    """Sum over the default process group; the identity where there is none."""
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        home = value.device
-        # a copy: the caller keeps its share; NCCL sums on GPUs only
-        value = value.to("cuda" if dist.get_backend() == "nccl" else home, copy=True).contiguous()
-        dist.all_reduce(value)
-        value = value.to(home)
-    return value
+from ifgan_pl.ranks import Reduce, sum_over_ranks
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifgan_pl.newton import Moments, Reduce, chunks, sum_over_ranks
+from ifgan_pl.newton import Moments, chunks
+from ifgan_pl.ranks import Reduce, sum_over_ranks
 
 FOLDS = 5
 GRID = tuple(10 ** (k / 4) for k in range(-16, 5))

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from ifgan_pl import losses
 from ifgan_pl.interior import solve_hinge
-from ifgan_pl.newton import Moments, Reduce, minimise, sum_over_ranks
+from ifgan_pl.newton import Moments, minimise
+from ifgan_pl.ranks import Reduce, sum_over_ranks
 
 
 class Options(TypedDict, total=False):

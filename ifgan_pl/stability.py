@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ifgan_pl.newton import Reduce, sum_over_ranks
+from ifgan_pl.ranks import Reduce, sum_over_ranks
 from ifgan_pl.solvers import Solution
 
 GROUP = 64

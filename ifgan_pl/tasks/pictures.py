@@ -5,7 +5,6 @@ import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,6 +16,7 @@ from ifgan_pl.artefacts import write_text
 from ifgan_pl.data.pictures import decode_or_name, find_pictures, split_broken, to_float, warn_of_broken
 from ifgan_pl.errors import UserError
 from ifgan_pl.numerics import map_micro_batches, workers
+from ifgan_pl.ranks import gather
 
 IMAGE_SIZE = 256
 """Side at which a scorer without ``image_size`` sees pictures."""
@@ -98,12 +98,10 @@ class PictureTask(pl.LightningModule):
 
     def gather(self) -> None:
         """Give every rank the results of all."""
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(parts, (self.scores, self.broken))
-            scores = {name: row for part, _ in parts for name, row in part.items()}
-            self.scores = {str(f): scores[str(f)] for f in self.files if str(f) in scores}
-            self.broken = sorted(name for _, part in parts for name in part)
+        parts = gather((self.scores, self.broken))
+        scores = {name: row for part, _ in parts for name, row in part.items()}
+        self.scores = {str(f): scores[str(f)] for f in self.files if str(f) in scores}
+        self.broken = sorted(name for _, part in parts for name in part)
 
 
 def score_pictures(
