@@ -37,11 +37,11 @@ def test_the_scorer_s_settings_are_options_of_its_stage() -> None:
 
 
 def failure(command: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The single line that a mistake prints."""
+    """The single line that a mistake prints, whether or not a generator was fetched before it."""
     with pytest.raises(SystemExit) as exit_:
         command(list(arguments))
     assert exit_.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line and not line.startswith("fetching ")]
     assert len(lines) == 1, lines
     return lines[0]
 
