@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ifgan_pl import solvers
+from ifgan_pl.attributes import attribute_index
 from ifgan_pl.boundary import KINDS, METRICS, SPACES, LinearBoundary
 from ifgan_pl.errors import UserError
 from ifgan_pl.newton import chunks, moments
@@ -97,6 +98,8 @@ def fit_boundary(
         codes = codes[:, layers]
     codes = codes.flatten(1)
     device = torch.device(device or codes.device)
+    if isinstance(l2, Mapping):
+        l2 = {names[attribute_index(name, names)]: value for name, value in l2.items()}
     _check(codes, scores, names, kinds, selection, solver, l2)
     effects = effects_of(side_effects or {}, names)
     if validation is None:

@@ -302,15 +302,15 @@ def test_ridge_fits_probabilities_of_logits(data: Data) -> None:
 def test_each_attribute_has_its_own_penalty() -> None:
     codes = torch.randn(400, 8, generator=torch.Generator().manual_seed(0))
     scores = codes[:, :2] + torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
-    options: dict[str, Any] = {"attributes": ["a", "b"], "space": "w"}
-    both = fit_boundary(codes, scores, l2={"b": 0.1, "a": 5.0}, **options)
+    options: dict[str, Any] = {"attributes": ["male", "b"], "space": "w"}
+    both = fit_boundary(codes, scores, l2={"b": 0.1, "gender": 5.0}, **options)
     for j, l2 in enumerate((5.0, 0.1)):
         alone = fit_boundary(codes, scores, l2=l2, **options)
         torch.testing.assert_close(both.normals[j], alone.normals[j])
-    with pytest.raises(UserError, match="must name a, b"):
-        fit_boundary(codes, scores, l2={"a": 1.0}, **options)
+    with pytest.raises(UserError, match="must name male, b"):
+        fit_boundary(codes, scores, l2={"male": 1.0}, **options)
     with pytest.raises(UserError, match="positive"):
-        fit_boundary(codes, scores, l2={"a": 1.0, "b": 0.0}, **options)
+        fit_boundary(codes, scores, l2={"male": 1.0, "b": 0.0}, **options)
 
 
 def test_side_effects_are_taken_back_and_nothing_else_changes(data: Data) -> None:
