@@ -162,6 +162,7 @@ def map_on_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> l
 
     def help_out() -> None:
         try:
+            torch.set_num_threads(THREADS)  # each thread's own too, where a library is called without PyTorch's pool
             with torch.inference_mode(inference), torch.no_grad():  # both are each thread's own
                 work()
         finally:

@@ -1,5 +1,8 @@
 """Work side by side: the order, the errors and the cores that nested calls share."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -70,3 +73,23 @@ def test_an_error_ends_the_work_and_is_raised() -> None:
     assert len(done) < 20
     with torch.no_grad():
         assert len(set(map_on_cores(names, range(12)))) == 3
+
+
+OPENMP = """
+import torch
+from threadpoolctl import threadpool_info
+from ifgan_pl import numerics
+
+numerics.workers = lambda: 3
+numerics.use_one_thread()
+with torch.no_grad():
+    infos = numerics.map_on_cores(lambda _: threadpool_info(), range(30))
+print({pool["num_threads"] for info in infos for pool in info if pool["user_api"] == "openmp"})
+"""
+
+
+def test_libraries_take_one_thread_in_every_thread() -> None:
+    """OpenMP counts each thread's own; compiled code asks no pool of PyTorch's, which would set it."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    result = subprocess.run([sys.executable, "-c", OPENMP], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "{1}"
