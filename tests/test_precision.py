@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from ifgan_pl.generators import Generator, formats, load_generator
 from ifgan_pl.generators.compiled import CompiledForward
 from ifgan_pl.generators.mobile import Block
 from ifgan_pl.generators.stylegan2 import StyleGAN2
+from ifgan_pl.running import make_trainer, open_generator
 from ifgan_pl.sampling import sample_codes, synthesise
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +121,19 @@ def test_flags_reach_the_record_and_another_precision_is_refused(
         assert expected in capsys.readouterr().err
     cli.train([*arguments, "--allow-numerics-change"])
     assert "numerics changed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_bf16_on_a_cpu_that_emulates_it_is_said_to_be_slow(
+    capability: str, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    flags = {"accelerator": "cpu", "precision": "bf16-true"}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        open_generator(str(small), make_trainer(flags, ""), flags, compile=False)
+    assert any("emulates bfloat16" in str(w.message) for w in caught) == (capability == "AVX2")
 
 
 def test_without_a_compiler_it_is_one_line(
