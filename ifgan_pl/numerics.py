@@ -175,10 +175,7 @@ def map_on_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> l
     else:
         with ThreadPoolExecutor(helpers) as pool:
             futures = [pool.submit(help_out) for _ in range(helpers)]
-            try:
-                work()
-            finally:  # also where the user interrupts
-                waiting.clear()
+            work()
             for future in futures:
                 future.result()
     return [results[i] for i in range(len(items))]

@@ -1,4 +1,4 @@
-"""What the ranks of a process group tell each other; without a group every function here is the identity."""
+"""What the ranks of a process group tell each other; a process without a group is the only rank."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,9 +22,14 @@ def rank() -> int:
     return dist.get_rank() if has_process_group() else 0
 
 
+def world_size() -> int:
+    """How many ranks there are; 1 without a group."""
+    return dist.get_world_size() if has_process_group() else 1
+
+
 def sum_over_ranks(value: Tensor) -> Tensor:
     """Sum over the ranks, where ``value`` lies."""
-    if not has_process_group() or dist.get_world_size() == 1:
+    if world_size() == 1:
         return value
     # a copy: the caller keeps its share; NCCL sums on GPUs only
     shared = value.to("cuda" if dist.get_backend() == "nccl" else value.device, copy=True).contiguous()
@@ -34,9 +39,9 @@ def sum_over_ranks(value: Tensor) -> Tensor:
 
 def gather(item: Item) -> list[Item]:
     """The items of all ranks, in their order; any that can be pickled."""
-    if not has_process_group() or dist.get_world_size() == 1:
+    if world_size() == 1:
         return [item]
-    items = [item] * dist.get_world_size()
+    items = [item] * world_size()
     dist.all_gather_object(items, item)
     return items
 

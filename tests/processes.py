@@ -11,7 +11,7 @@ CPU = ["--trainer.accelerator", "cpu"]
 
 
 def environment() -> dict[str, str]:
-    """A rank that aborts shows where its threads were."""
+    """That of a run; a rank that aborts shows where its threads were."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
 
 

@@ -1,6 +1,5 @@
 """Work side by side: the order, the errors and the cores that nested calls share."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import torch
 
 from ifgan_pl import numerics
 from ifgan_pl.numerics import alone, map_on_cores, use_one_thread
+from tests.processes import environment
 
 
 @pytest.fixture
@@ -90,6 +90,6 @@ print({pool["num_threads"] for info in infos for pool in info if pool["user_api"
 
 def test_libraries_take_one_thread_in_every_thread() -> None:
     """OpenMP counts each thread's own; compiled code asks no pool of PyTorch's, which would set it."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-    result = subprocess.run([sys.executable, "-c", OPENMP], env=environment, capture_output=True, text=True, check=True)
+    two = environment() | {"OMP_NUM_THREADS": "2"}
+    result = subprocess.run([sys.executable, "-c", OPENMP], env=two, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "{1}"

@@ -196,9 +196,7 @@ class SeparableConv(nn.Module):
         self.register_buffer("taps", torch.zeros(9, inputs), persistent=False)  # the depthwise kernel, contiguous
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        if (
-            torch.compiler.is_dynamo_compiling()
-        ):  # inductor would copy the picture to channels-first for the library's kernel
+        if torch.compiler.is_dynamo_compiling():  # inductor would copy the picture for the library's kernel
             return F.leaky_relu(self.pointwise(shifted_sum(x, self.taps), w, noise), SLOPE)
         x = F.conv2d(x.permute(0, 3, 1, 2), self.depthwise, padding=1, groups=x.shape[3]).permute(0, 2, 3, 1)
         return F.leaky_relu_(self.pointwise(x, w, noise), SLOPE)
