@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ifgan_pl import solvers
-from ifgan_pl.boundary import LinearBoundary
-from ifgan_pl.fit import fit_boundary
+from ifgan_pl.boundaries import solvers
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.boundaries.fit import fit_boundary
+from ifgan_pl.boundaries.solvers.newton import moments
 from ifgan_pl.functional import matrix_sqrt
 from ifgan_pl.generators import load_generator
-from ifgan_pl.latents import sample_z
-from ifgan_pl.newton import moments
+from ifgan_pl.generators.latents import sample_z
 
 BOUNDARY = "checkpoints/ffhq-mobile-w.safetensors"
 

@@ -28,19 +28,19 @@ from judges import Array, age_and_gender, identities
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifgan_pl.artefacts import file_digest, write_json
-from ifgan_pl.attributes import attribute_index
-from ifgan_pl.boundary import LinearBoundary
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.boundaries.fit import fit_boundary
+from ifgan_pl.core.attributes import attribute_index
+from ifgan_pl.core.files import file_digest, write_json
 from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData
 from ifgan_pl.data.labelled import LabelTable, set_aside
-from ifgan_pl.data.pictures import decode_all
-from ifgan_pl.data.scores import open_scores
-from ifgan_pl.fit import fit_boundary
 from ifgan_pl.generators import Generator, load_generator
-from ifgan_pl.sampling import sample_codes, synthesise
-from ifgan_pl.scorer import load_scorer
-from ifgan_pl.stages import score
-from ifgan_pl.tasks.scorer import train_scorer
+from ifgan_pl.generators.sampling import sample_codes, synthesise
+from ifgan_pl.images.read import decode_all
+from ifgan_pl.scorer.module import load_scorer
+from ifgan_pl.scorer.training import train_scorer
+from ifgan_pl.scores.score_file import open_scores
+from ifgan_pl.stages.commands import score
 
 FACES_SEED = 20264
 TRUNCATION = 0.7

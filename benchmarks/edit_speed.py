@@ -18,14 +18,14 @@ from unittest.mock import patch
 import torch
 from timing import ROOT, alternate, spawn
 
-from ifgan_pl import editing
-from ifgan_pl.boundary import LinearBoundary
-from ifgan_pl.editor import Editor
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.core.micro_batches import workers
+from ifgan_pl.core.resources import resource
+from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
-from ifgan_pl.numerics import workers
-from ifgan_pl.pictures import save_picture, to_uint8
-from ifgan_pl.resources import resource
-from ifgan_pl.running import make_trainer, open_generator
+from ifgan_pl.images.write import save_picture, to_uint8
+from ifgan_pl.stages import edit as editing
+from ifgan_pl.stages.running import make_trainer, open_generator
 
 QUIET: dict[str, Any] = {"enable_progress_bar": False, "accelerator": "cpu"}
 

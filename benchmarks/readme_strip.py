@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from ifgan_pl import Editor, LinearBoundary, load_generator
-from ifgan_pl.pictures import to_uint8
-from ifgan_pl.resources import find
-from ifgan_pl.sheets import draw_strip
+from ifgan_pl.core.resources import find
+from ifgan_pl.images.sheets import draw_strip
+from ifgan_pl.images.write import to_uint8
 
 FACES = {"smile": 2, "age": 3, "gender": 1, "eyeglasses": 4, "pose": 0}
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)

@@ -21,7 +21,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.data import TableData
-from ifgan_pl.scorer import FacialAttributeScorer
+from ifgan_pl.scorer.module import FacialAttributeScorer
 
 
 class InMemory(pl.LightningDataModule):

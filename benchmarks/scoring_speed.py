@@ -25,15 +25,15 @@ import torch
 import torch.nn.functional as F
 from timing import Worker, alternate, ratio, serve, spawn
 
-from ifgan_pl import stages
+from ifgan_pl.core.micro_batches import map_micro_batches, use_one_thread
+from ifgan_pl.core.resources import resource
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN
-from ifgan_pl.numerics import map_micro_batches, use_one_thread
-from ifgan_pl.resources import resource
-from ifgan_pl.running import make_trainer, open_generator
-from ifgan_pl.sampling import sample_codes
-from ifgan_pl.scorer import load_scorer
-from ifgan_pl.tasks.score import score_codes
+from ifgan_pl.generators.sampling import sample_codes
+from ifgan_pl.scorer.module import load_scorer
+from ifgan_pl.scores.score_samples import score_codes
+from ifgan_pl.stages import commands as stages
+from ifgan_pl.stages.running import make_trainer, open_generator
 
 FACES = 16
 FULL_FACES = 2

@@ -18,13 +18,13 @@ import torch
 from edit_precision import NAMES, TRUNCATION, trained
 from torch import Tensor
 
-from ifgan_pl.attributes import attribute_index
-from ifgan_pl.boundary import LinearBoundary
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.core.attributes import attribute_index
+from ifgan_pl.core.micro_batches import map_micro_batches
+from ifgan_pl.core.resources import resource
 from ifgan_pl.generators import load_generator
-from ifgan_pl.numerics import map_micro_batches
-from ifgan_pl.resources import resource
-from ifgan_pl.sampling import sample_codes, synthesise
-from ifgan_pl.scorer import load_scorer
+from ifgan_pl.generators.sampling import sample_codes, synthesise
+from ifgan_pl.scorer.module import load_scorer
 
 FACES_SEED = 20267
 OTHERS = ("A", "A64")

@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from ifgan_pl.generators import formats
+from ifgan_pl.generators.checkpoints import formats
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 
 CHANNELS = [512, 512, 512, 512, 512, 256, 128, 64, 32]

@@ -22,12 +22,12 @@ from timing import alternate, ratio
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ifgan_pl.core.micro_batches import map_micro_batches, numerics_of, use_one_thread
+from ifgan_pl.core.resources import resource
 from ifgan_pl.generators import EMBEDDED, Generator, load_generator
-from ifgan_pl.generators.weights import download
-from ifgan_pl.numerics import map_micro_batches, numerics_of, use_one_thread
-from ifgan_pl.resources import resource
-from ifgan_pl.sampling import sample_codes, synthesise
-from ifgan_pl.scorer import load_scorer
+from ifgan_pl.generators.sampling import sample_codes, synthesise
+from ifgan_pl.generators.wheels import download
+from ifgan_pl.scorer.module import load_scorer
 
 KINDS: dict[str, dict[str, Any]] = {
     "eager float32": {},

@@ -6,19 +6,19 @@ __version__ = "0.1.0"
 __all__ = ["Editor", "FacialAttributeScorer", "LinearBoundary", "fit_boundary", "load_generator", "load_scorer"]
 
 if TYPE_CHECKING:
-    from ifgan_pl.boundary import LinearBoundary
-    from ifgan_pl.editor import Editor
-    from ifgan_pl.fit import fit_boundary
+    from ifgan_pl.boundaries.boundary import LinearBoundary
+    from ifgan_pl.boundaries.fit import fit_boundary
+    from ifgan_pl.editing.editor import Editor
     from ifgan_pl.generators import load_generator
-    from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
+    from ifgan_pl.scorer.module import FacialAttributeScorer, load_scorer
 
 HOMES = {
-    "Editor": "editor",
-    "FacialAttributeScorer": "scorer",
-    "LinearBoundary": "boundary",
-    "fit_boundary": "fit",
+    "Editor": "editing.editor",
+    "FacialAttributeScorer": "scorer.module",
+    "LinearBoundary": "boundaries.boundary",
+    "fit_boundary": "boundaries.fit",
     "load_generator": "generators",
-    "load_scorer": "scorer",
+    "load_scorer": "scorer.module",
 }
 
 

@@ -12,12 +12,14 @@ import pytorch_lightning as pl
 import torch.distributed as dist
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
-from ifgan_pl import __version__, editing, stages
-from ifgan_pl.errors import UserError
-from ifgan_pl.ranks import has_process_group
-from ifgan_pl.resources import find
-from ifgan_pl.running import is_rank_zero, launched
-from ifgan_pl.tasks.scorer import train_scorer
+from ifgan_pl import __version__
+from ifgan_pl.core.distributed import has_process_group
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.resources import find
+from ifgan_pl.scorer.training import train_scorer
+from ifgan_pl.stages import commands as stages
+from ifgan_pl.stages import edit as editing
+from ifgan_pl.stages.running import is_rank_zero, launched
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
 

@@ -18,16 +18,17 @@ import torch
 import torch.distributed as dist
 
 from ifgan_pl import cli
-from ifgan_pl.boundary import LinearBoundary
-from ifgan_pl.data.store import ScoreStore
-from ifgan_pl.generators import formats, load_generator
-from ifgan_pl.pictures import read_provenance
-from ifgan_pl.sampling import sample_codes
-from ifgan_pl.scorer import FacialAttributeScorer
-from ifgan_pl.tasks.scorer import train_scorer
-from tests.generator_cases import stylegan2_ffhq
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.generators import load_generator
+from ifgan_pl.generators.checkpoints import formats
+from ifgan_pl.generators.sampling import sample_codes
+from ifgan_pl.images.write import read_provenance
+from ifgan_pl.scorer.module import FacialAttributeScorer
+from ifgan_pl.scorer.training import train_scorer
+from ifgan_pl.scores.store import ScoreStore
+from tests.generators.cases import stylegan2_ffhq
 from tests.processes import CPU, ROOT, environment, run, torchrun
-from tests.test_interruption import SCORE
+from tests.scores.test_interruption import SCORE
 
 
 def test_the_scorer_s_settings_are_options_of_its_stage() -> None:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from ifgan_pl import Editor, LinearBoundary, cli, load_generator
-from ifgan_pl.data.scores import open_scores
-from ifgan_pl.fit import fit_boundary
-from ifgan_pl.resources import resource
-from ifgan_pl.running import scorer_metrics
-from ifgan_pl.scorer import FacialAttributeScorer, load_scorer
+from ifgan_pl.boundaries.fit import fit_boundary
+from ifgan_pl.core.resources import resource
+from ifgan_pl.scorer.module import FacialAttributeScorer, load_scorer
+from ifgan_pl.scores.score_file import open_scores
+from ifgan_pl.stages.running import scorer_metrics
 
 pytestmark = [
     pytest.mark.gpu,

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.datasets import CelebA
 
+from ifgan_pl.core.errors import UserError
 from ifgan_pl.data.labelled import AttributeData, LabelTable
-from ifgan_pl.errors import UserError
 
 FILES = (
     "img_align_celeba",

@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifgan_pl.artefacts import json_digest, load_tensors, tensors_digest
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import json_digest, load_tensors, tensors_digest
+from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch, workers
+from ifgan_pl.core.resources import find
 from ifgan_pl.data.labelled import AttributeData, LabelTable
-from ifgan_pl.data.pictures import build_array, to_square
 from ifgan_pl.data.table import parse_labels, parse_split, read_columns
-from ifgan_pl.errors import UserError
 from ifgan_pl.generators import Generator, load_generator
-from ifgan_pl.latents import sample_z
-from ifgan_pl.numerics import map_micro_batches, micro_batch, workers
-from ifgan_pl.resources import find
+from ifgan_pl.generators.latents import sample_z
+from ifgan_pl.images.read import build_array, to_square
 
 FACE_ATTRIBUTES = {
     "eyeglasses": "binary",
@@ -128,7 +128,7 @@ def synthesise(
         cache_dir: where the array goes, under a name that depends on all of the above.
 
     Returns:
-        path of the array, see :func:`ifgan_pl.data.pictures.open_array`.
+        path of the array, see :func:`ifgan_pl.images.read.open_array`.
     """
     digest = tensors_digest({"z": z, "truncation": truncation})
     key = json_digest([generator.fingerprint, digest, resolution, image_size])[:16]

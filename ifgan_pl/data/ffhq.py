@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ifgan_pl.core.errors import UserError
 from ifgan_pl.data.labelled import AttributeData, LabelTable, set_aside
-from ifgan_pl.data.pictures import find_pictures
-from ifgan_pl.errors import UserError
+from ifgan_pl.images.read import find_pictures
 
 log = logging.getLogger(__name__)
 ATTRIBUTES = {

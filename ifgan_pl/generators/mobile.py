@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ifgan_pl.core.micro_batches import map_on_cores
 from ifgan_pl.generators.base import check_codes, parameter_digest, truncate
-from ifgan_pl.numerics import map_on_cores
 
 CHANNELS = (512, 512, 512, 512, 256, 128, 64)
 """Hidden channels at 8, 16, …, 512 pixels."""

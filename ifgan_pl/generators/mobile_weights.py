@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ifgan_pl.generators.checkpoints.openvino_ir import Graph
 from ifgan_pl.generators.mobile import CHANNELS
-from ifgan_pl.generators.openvino_ir import Graph
 
 
 def convert(mapping: Graph, synthesis: Graph) -> dict[str, Tensor]:

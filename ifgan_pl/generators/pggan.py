@@ -64,7 +64,7 @@ class PGGAN(nn.Module):
     """The PGGAN generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
     It normalises z to length √z_dim itself, so codes off that sphere give the picture of their direction. Weights come
-    from :func:`ifgan_pl.generators.formats.load_file`; a new instance has zeros.
+    from :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
 
     Args:
         img_resolution: side of the picture, a power of 2 from 8.

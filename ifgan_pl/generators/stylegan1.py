@@ -42,7 +42,7 @@ class Layer(nn.Module):
 class StyleGAN1(nn.Module):
     """The StyleGAN generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
-    Weights come from :func:`ifgan_pl.generators.formats.load_file`; a new instance has zeros.
+    Weights come from :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
 
     Args:
         img_resolution: side of the picture, a power of 2 from 8.

@@ -176,7 +176,7 @@ class Layer(nn.Module):
 class StyleGAN3(nn.Module):
     """The StyleGAN3 generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
-    Weights come from :func:`ifgan_pl.generators.formats.load_file`; a new instance has zeros.
+    Weights come from :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
 
     Args:
         img_resolution: side of the picture.

@@ -1,0 +1,125 @@
+"""From sample indices to the codes that synthesis receives, and from those to pictures."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.micro_batches import map_micro_batches
+from ifgan_pl.generators.base import Generator
+from ifgan_pl.generators.latents import sample_z
+
+
+def check_space(generator: Generator, space: str) -> None:
+    """Refuse a latent space that this generator has not."""
+    if space not in generator.spaces:
+        raise UserError(f"{generator.name} has the latent spaces {', '.join(generator.spaces)}, not {space!r}")
+
+
+def device_of(generator: Generator) -> torch.device:
+    """Where a generator's weights are; the CPU for one that has none."""
+    parameters = getattr(generator, "parameters", None)
+    first = next(iter(parameters()), None) if parameters is not None else None
+    return first.device if isinstance(first, Tensor) else torch.device("cpu")
+
+
+def check_truncation(generator: Generator, truncation: float) -> None:
+    """Refuse a truncation other than 1 where a family has no W, and so no mean code to move towards."""
+    if generator.w_mean is None and truncation != 1:
+        raise UserError(f"{generator.name} has no W space and so no truncation: give --truncation 1")
+
+
+def check_unconditional(generator: Generator) -> None:
+    """Refuse to sample a conditional generator: whose class would it be?"""
+    if generator.c_dim:
+        raise UserError(
+            f"{generator.name} is conditional ({generator.c_dim} classes) and cannot be sampled without labels: "
+            "make W codes with generator.mapping(z, labels) and give them as --latents"
+        )
+
+
+def sample_codes(
+    generator: Generator, indices: Sequence[int] | range, *, seed: int = 0, space: str = "w", truncation: float = 0.7
+) -> Tensor:
+    """The codes of samples: row k belongs to sample ``indices[k]`` of the stream ``seed``.
+
+    Args:
+        generator: on any device.
+        indices: sample indices ≥ 0.
+        seed: of the stream.
+        space: ``z`` gives z itself; ``w`` the truncated code; ``w+`` the same for each style.
+        truncation: psi; 1 leaves the code alone. Z codes are truncated later, by :func:`synthesise`.
+
+    Returns:
+        (N, z_dim), (N, w_dim) or (N, num_ws, w_dim) float32 on the generator's device.
+    """
+    check_space(generator, space)
+    check_truncation(generator, truncation)
+    check_unconditional(generator)
+    z = sample_z(indices, generator.z_dim, seed=seed).to(device_of(generator))
+    if space == "z":
+        return z
+    with torch.no_grad():
+        w = generator.truncate(map_micro_batches(generator.mapping, z), truncation).float()
+    return w if space == "w" else w[:, None].expand(-1, generator.num_ws, -1)
+
+
+def synthesise(
+    generator: Generator, codes: Tensor, *, space: str, truncation: float = 1.0, resolution: int | None = None
+) -> Tensor:
+    """Pictures of codes, in fixed micro-batches.
+
+    Args:
+        generator: on the codes' device.
+        codes: as :func:`sample_codes` gives them, perhaps edited.
+        space: of the codes.
+        truncation: psi for Z codes of a family that has W; W and W+ codes are truncated already.
+        resolution: side in pixels; native where the family has it, else full synthesis averaged down; ``None``: full.
+
+    Returns:
+        (N, 3, H, W) float32, about [-1, 1].
+    """
+    native, pool = native_resolution(generator, resolution)
+
+    def picture(piece: Tensor) -> Tensor:
+        if space == "z" and generator.w_mean is not None:
+            piece = generator.truncate(generator.mapping(piece), truncation)
+        image = generator.synthesis(piece, native).float()
+        return F.avg_pool2d(image, pool) if pool > 1 else image
+
+    return map_micro_batches(picture, codes, side=native)
+
+
+def native_resolution(generator: Generator, resolution: int | None) -> tuple[int, int]:
+    """How to get a picture of this side: (native side to synthesise, factor to average it down by).
+
+    Raises:
+        UserError: it is no native side and does not divide the full one.
+    """
+    full = generator.img_resolution
+    if resolution is None:
+        return full, 1
+    if resolution in generator.resolutions:
+        return resolution, 1
+    if resolution <= 0 or full % resolution:
+        raise UserError(
+            f"{generator.name} makes {full} × {full} pictures: --resolution must divide {full}, got {resolution}"
+        )
+    return full, full // resolution
+
+
+def parse_indices(text: str) -> list[int]:
+    """Sample indices as people write them: ``0-15,40`` is 0, 1, …, 15, 40.
+
+    Raises:
+        UserError: something else.
+    """
+    indices: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise UserError(f"indices and ranges such as 0-15,40 expected; got {text!r}")
+        indices.extend(range(int(first), int(last or first) + 1))
+    return indices

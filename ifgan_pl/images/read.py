@@ -1,0 +1,188 @@
+"""Picture files decoded once into one memory-mapped array; broken ones counted, named and left out."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import atomic_path, json_digest, write_json
+
+log = logging.getLogger(__name__)
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+NAMED = 5
+"""How many broken pictures a warning names; the file of the cache names all."""
+
+
+def decode(path: str | Path, size: int) -> NDArray[np.uint8]:
+    """Centre square of a picture file: (3, size, size) uint8 RGB, area averaging down, bicubic up.
+
+    Raises:
+        OSError: the file is missing or is not a whole picture.
+    """
+    try:
+        with Image.open(path) as file:
+            # JPEG decoders halve for nothing; twice the size is kept, so that the averaging below decides
+            file.draft("RGB", (2 * size, 2 * size))
+            picture = ImageOps.exif_transpose(file).convert("RGB")
+    except (UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise OSError(f"{path}: {error}") from None
+    side = min(picture.size)
+    method = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.resize((size, size), method, box=(left, top, left + side, top + side))
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def decode_or_name(path: str | Path, size: int) -> NDArray[np.uint8] | str:
+    """:func:`decode`, or the name of a broken picture."""
+    try:
+        return decode(path, size)
+    except OSError:
+        return str(path)
+
+
+def split_broken(
+    paths: Sequence[str | Path], decoded: Sequence[NDArray[np.uint8] | str]
+) -> tuple[list[str], list[NDArray[np.uint8]], list[str]]:
+    """Names of whole pictures, those pictures, and names of the broken ones."""
+    names = [str(path) for path, picture in zip(paths, decoded, strict=True) if not isinstance(picture, str)]
+    whole = [picture for picture in decoded if not isinstance(picture, str)]
+    return names, whole, [name for name in decoded if isinstance(name, str)]
+
+
+def read_pictures(paths: Iterable[str | Path], size: int, batch_size: int) -> Iterator[tuple[list[str], Tensor]]:
+    """Decode picture files in batches: names, and (n, 3, size, size) uint8. Broken ones are warned of and left out."""
+    broken: list[str] = []
+    rest = iter(paths)
+    while chunk := list(islice(rest, batch_size)):
+        names, whole, failed = split_broken(chunk, [decode_or_name(path, size) for path in chunk])
+        broken += failed
+        if names:
+            yield names, torch.from_numpy(np.stack(whole))
+    warn_of_broken(broken)
+
+
+def warn_of_broken(broken: Sequence[str]) -> None:
+    """One line that counts broken pictures and names the first few."""
+    if broken:
+        more = ", ..." if len(broken) > NAMED else ""
+        log.warning("left out %d broken pictures: %s%s", len(broken), ", ".join(broken[:NAMED]), more)
+
+
+def to_square(images: Tensor, size: int) -> Tensor:
+    """Centre square of pictures, (N, 3, H, W) -> (N, 3, size, size): area averaging down, bilinear up."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = images[..., top : top + side, left : left + side]
+    if side == size:
+        return square
+    if side % size == 0:
+        return F.avg_pool2d(square, side // size)
+    return F.interpolate(square, (size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 pictures to float32 in [-1, 1]; float pictures as they are."""
+    return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """The picture files below a folder, sorted by path.
+
+    Raises:
+        UserError: no such folder, or no picture in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"no such folder: {folder}")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS)
+    if not found:
+        raise UserError(f"no pictures in {folder} ({', '.join(sorted(EXTENSIONS))})")
+    return found
+
+
+def build_array(
+    path: Path, count: int, size: int, blocks: Iterable[tuple[int, Sequence[NDArray[np.uint8] | str]]], what: str
+) -> None:
+    """Write a picture array and, beside it, the names of what is broken.
+
+    Args:
+        path: of the ``.npy`` file; a ``.json`` of the same name holds the broken ones.
+        count, size: number and side of the pictures.
+        blocks: (first position, pictures (3, size, size) uint8, or the name of a broken one), in any order.
+        what: description of the progress bar.
+    """
+    broken: dict[str, str] = {}
+    with atomic_path(path) as temporary, tqdm(total=count, desc=what, unit="picture") as bar:
+        images = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, 3, size, size))
+        for first, block in blocks:
+            for position, picture in enumerate(block, first):
+                if isinstance(picture, str):
+                    broken[str(position)] = picture
+                else:
+                    images[position] = picture
+            bar.update(len(block))
+        images.flush()
+        del images
+    write_json(path.with_suffix(".json"), broken)
+
+
+def open_array(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Open an array of :func:`build_array`; warns of broken pictures.
+
+    Returns:
+        (N, 3, size, size) uint8, memory-mapped, zeros where a picture is broken; (N,) whether it is whole.
+
+    Raises:
+        UserError: the cache is corrupt.
+    """
+    try:
+        images = np.load(path, mmap_mode="r")
+        broken = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"the cache {path} cannot be read ({error}); delete it") from None
+    good = np.ones(len(images), dtype=bool)
+    good[[int(key) for key in broken]] = False
+    warn_of_broken(list(broken.values()))
+    return images, good
+
+
+def decoded_path(files: Sequence[Path], size: int, cache_dir: Path) -> Path:
+    """Name of the cache of these files at this size; another file, length or time of change gives another name."""
+
+    def stamp(path: Path) -> tuple[str, int, int]:
+        try:
+            stat = path.stat()
+        except OSError:
+            return str(path), -1, -1
+        return str(path), stat.st_size, stat.st_mtime_ns
+
+    return cache_dir / f"pictures-{size}-{json_digest([stamp(f.absolute()) for f in files])[:16]}.npy"
+
+
+def decode_all(files: Sequence[Path], size: int, cache_dir: Path, workers: int | None = None) -> Path:
+    """Decode files into the cache, once, on several threads; the path of the array."""
+    path = decoded_path(files, size, cache_dir)
+    if path.is_file() and path.with_suffix(".json").is_file():
+        return path
+
+    def blocks() -> Iterator[tuple[int, Sequence[NDArray[np.uint8] | str]]]:
+        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+            for first in range(0, len(files), 256):
+                yield first, list(pool.map(lambda file: decode_or_name(file, size), files[first : first + 256]))
+
+    build_array(path, len(files), size, blocks(), "decoding")
+    return path

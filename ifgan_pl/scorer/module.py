@@ -1,0 +1,368 @@
+"""The attribute scorer f: X -> R^m that InterFaceGAN presupposes (CVPR 2020, sec. 4.1) and never released."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+
+from ifgan_pl.boundaries.solvers import logistic
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.images.read import read_pictures, to_float, to_square
+from ifgan_pl.scorer.augment import augment
+from ifgan_pl.scorer.backbones import build_backbone
+from ifgan_pl.scorer.metrics import AttributeMetrics
+
+KINDS = ("binary", "continuous")
+AS_TRAINED: dict[str, Any] = {"weights": None, "compile": False}
+"""Settings of training that loading leaves alone: it downloads nothing and needs no compiler."""
+LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+"""CelebA's five points; ``left`` is the left of the picture. Attribute ``nose_x`` is a coordinate from -1 to 1."""
+
+
+class FacialAttributeScorer(pl.LightningModule):
+    """Multi-task scores of facial attributes.
+
+    Batches are dicts of ``image`` (N, 3, H, W) uint8 or float in [-1, 1]; ``target`` (N, m) float32 in the data's own
+    units (binary: a probability in [0, 1]), NaN where a label is missing; ``index`` (N,) int64.
+
+    Args:
+        attributes: name -> ``binary`` or ``continuous``, in the order of the scores.
+        backbone: ``small``, ``fine`` or a torchvision classifier, see :func:`ifgan_pl.scorer.backbones.build_backbone`.
+        weights: name of torchvision's pretrained weights; ``None``: from nothing.
+        image_size: side in pixels at which the network looks.
+        odd: continuous attributes that change sign under a mirror.
+        lr: peak learning rate of AdamW.
+        weight_decay: of AdamW, on matrices and kernels only.
+        warmup: share of the steps in which the rate rises linearly; then it falls to 0 along a cosine.
+        ema: decay a step of the exponential moving average of the weights; 0: none.
+        label_smoothing: of binary targets, in [0, 1).
+        balance: weight of the rarer class of a binary attribute, as (frequency ratio)**balance: 0 leaves classes as
+            they are, 1 gives both the same total weight. Calibration undoes the shift of the scores.
+        augmentation: strength of :func:`ifgan_pl.scorer.augment.augment` in training; 0: none.
+        patience: epochs without a better loss on the set-aside rows after which training stops, the best weights
+            kept; ``None``: train to the end and keep the last.
+        channels_last: memory format of pictures and kernels.
+        compile: pass the backbone through ``torch.compile``.
+        seed: of the augmentation and of whatever the network draws in training.
+    """
+
+    temperature: Tensor
+    offset: Tensor
+    mean: Tensor
+    sd: Tensor
+    positives: Tensor
+    binary: Tensor
+    mirror_sign: Tensor
+
+    def __init__(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        backbone: str = "small",
+        weights: str | None = None,
+        image_size: int = 128,
+        odd: Sequence[str] = ("yaw", "pose"),
+        lr: float = 2e-3,
+        weight_decay: float = 0.05,
+        warmup: float = 0.05,
+        ema: float = 0.998,
+        label_smoothing: float = 0.0,
+        balance: float = 0.0,
+        augmentation: float = 1.0,
+        patience: int | None = None,
+        channels_last: bool = True,
+        compile: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        attributes, odd = dict(attributes), list(odd)
+        wrong = {name: kind for name, kind in attributes.items() if kind not in KINDS}
+        if wrong or not attributes:
+            raise ValueError(f"attributes: name -> one of {KINDS} expected, got {wrong or attributes}")
+        if image_size % 8:
+            raise ValueError(f"image_size: a multiple of 8 expected, got {image_size}")
+        self.save_hyperparameters()
+        self.attributes = tuple(attributes)
+        self.kinds = tuple(attributes.values())
+        self.image_size = image_size
+        m = len(attributes)
+        self.backbone, features = build_backbone(backbone, weights)
+        self.head = nn.Linear(features, m)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("temperature", torch.ones(m))
+        self.register_buffer("offset", torch.zeros(m))
+        self.register_buffer("mean", torch.zeros(m))
+        self.register_buffer("sd", torch.ones(m))
+        self.register_buffer("positives", torch.full((m,), 0.5))
+        self.register_buffer("binary", torch.tensor([kind == "binary" for kind in self.kinds]), persistent=False)
+        sign = torch.tensor([-1.0 if name in odd else 1.0 for name in self.attributes])
+        self.register_buffer("mirror_sign", sign, persistent=False)
+        self.evaluated: tuple[Tensor, Tensor] | None = None
+        """Calibrated scores and labels (N, m) of the last validation or test, of all ranks."""
+        self.metrics = nn.ModuleDict({stage: AttributeMetrics(attributes) for stage in ("val", "test")})
+        if channels_last:
+            self.backbone.to(memory_format=torch.channels_last)
+        if compile:
+            self.backbone.compile()
+
+    # ------------------------------------------------------------------ scores
+
+    def raw_scores(self, images: Tensor) -> Tensor:
+        """Uncalibrated scores: (N, 3, size, size) float in [-1, 1] -> (N, m)."""
+        if self.hparams["channels_last"]:
+            images = images.contiguous(memory_format=torch.channels_last)
+        scores: Tensor = self.head(self.backbone(images))
+        return scores.float()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Calibrated scores.
+
+        Args:
+            images: (N, 3, H, W) in [-1, 1] (overshoot is cut off), any size; the centre square is looked at.
+
+        Returns:
+            (N, m): the logit of the probability for a binary attribute, a standardised value for a continuous one.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"images: (N, 3, H, W) expected, got {tuple(images.shape)}")
+        scores = self.raw_scores(to_square(images.to(self.head.weight).clamp(-1, 1), self.image_size))
+        return (scores + self.offset) / self.temperature
+
+    def to_units(self, scores: Tensor) -> Tensor:
+        """Calibrated scores (N, m) -> probabilities, and years, steps or degrees."""
+        return torch.where(self.binary, torch.sigmoid(scores), scores * self.sd + self.mean)
+
+    def to_scores(self, units: Tensor) -> Tensor:
+        """Inverse of :meth:`to_units`; a probability of 0 or 1 gives ∓∞."""
+        return torch.where(self.binary, torch.logit(units), (units - self.mean) / self.sd)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """Name -> (N,): probability of a binary attribute, value of a continuous one in its units."""
+        training = self.training
+        self.eval()
+        units = self.to_units(self(images.to(self.device)))
+        self.train(training)
+        return dict(zip(self.attributes, units.unbind(1), strict=True))
+
+    def predict_files(self, paths: Iterable[str | Path], *, batch_size: int = 32) -> dict[str, Any]:
+        """Like :meth:`predict` for picture files, with their names under ``file``.
+
+        Broken pictures are named in a warning and left out.
+        """
+        size = self.image_size
+        names: list[str] = []
+        parts: list[dict[str, Tensor]] = []
+        for chunk, images in read_pictures(paths, size, batch_size):
+            names += chunk
+            parts.append(self.predict(to_float(images)))
+        empty = torch.zeros(0)
+        return {"file": names, **{a: torch.cat([p[a] for p in parts] or [empty]) for a in self.attributes}}
+
+    # ---------------------------------------------------------------- training
+
+    def setup(self, stage: str) -> None:
+        """Take frequencies, means and standard deviations from the training labels, where the data module has them."""
+        data = getattr(self.trainer, "datamodule", None)
+        if stage != "fit" or data is None:
+            return
+        targets = torch.as_tensor(data.train_targets(), dtype=torch.float64)
+        if targets.shape[1] != len(self.attributes):
+            raise ValueError(f"{len(self.attributes)} columns of labels expected, got {targets.shape[1]}")
+        known = ~targets.isnan()
+        count = known.sum(0).clamp(min=1)
+        mean = targets.nan_to_num().sum(0) / count
+        variance = ((targets - mean).nan_to_num() ** 2).sum(0) / count
+        self.positives.copy_(mean.clamp(1e-4, 1 - 1e-4))
+        self.mean.copy_(torch.where(self.binary, 0.0, mean))
+        self.sd.copy_(torch.where(self.binary | (variance == 0), 1.0, variance.sqrt()))
+        # weighted cross-entropy learns the true logit plus the logarithm of the weights' ratio
+        odds = torch.log(self.positives) - torch.log1p(-self.positives)
+        self.offset.copy_(torch.where(self.binary, self.hparams["balance"] * odds, 0.0))
+
+    def loss(self, scores: Tensor, target: Tensor) -> Tensor:
+        """Mean over known labels of cross-entropy (binary) and Huber's loss of the standardised value (continuous).
+
+        Args:
+            scores: (N, m) uncalibrated.
+            target: (N, m) in units, NaN where missing.
+        """
+        known = ~target.isnan()
+        target = target.nan_to_num()
+        smoothing = self.hparams["label_smoothing"]
+        label = (target * (1 - smoothing) + smoothing / 2).clamp(0, 1)
+        # normalised so that the mean weight of an attribute stays 1
+        up, down = (1 - self.positives) ** self.hparams["balance"], self.positives ** self.hparams["balance"]
+        total = up * self.positives + down * (1 - self.positives)
+        weight = (target * up + (1 - target) * down) / total
+        binary = F.binary_cross_entropy_with_logits(scores, label, reduction="none") * weight
+        continuous = F.smooth_l1_loss(scores, (target - self.mean) / self.sd, reduction="none")
+        each = torch.where(self.binary, binary, continuous)
+        return each.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Augment, score, compare. What the network draws is a function of (seed, epoch, batch, rank)."""
+        seed, strength = self.hparams["seed"], self.hparams["augmentation"]
+        key = (seed * 1_000_003 + self.current_epoch) * 1_000_003 + batch_idx
+        torch.manual_seed((key * 8191 + self.global_rank) % 2**63)
+        images, target = batch["image"], batch["target"]
+        size = self.image_size
+        if strength:
+            images, theta = augment(
+                images, batch["index"], seed=seed, epoch=self.current_epoch, size=size, strength=strength
+            )
+            target = self.moved(target, theta)
+        else:
+            images = to_square(to_float(images), size)
+        loss = self.loss(self.raw_scores(images), target)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def moved(self, target: Tensor, theta: Tensor) -> Tensor:
+        """Labels of pictures after the geometry (N, 2, 3): odd attributes change sign under a mirror, points move."""
+        mirrored = torch.linalg.det(theta[:, :, :2]) < 0
+        target = torch.where(mirrored[:, None], target * self.mirror_sign, target)
+        points = [name for name in LANDMARKS if f"{name}_x" in self.attributes]
+        if not points:
+            return target
+        columns = [[self.attributes.index(f"{name}_{axis}") for axis in "xy"] for name in points]
+        # columns[k] = where point k is written; a mirror writes it to its counterpart
+        swap = {"left": "right", "right": "left"}
+        partner = [
+            points.index("_".join([swap.get(n.split("_")[0], n.split("_")[0]), *n.split("_")[1:]])) for n in points
+        ]
+        xy = target[:, columns] - theta[:, None, :, 2]
+        xy = torch.linalg.solve(theta[:, None, :, :2], xy[..., None])[..., 0]
+        xy = torch.where(mirrored[:, None, None], xy[:, partner], xy)
+        target = target.clone()
+        target[:, columns] = xy
+        return target
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Collect the scores of the set-aside rows."""
+        self.evaluate("val", batch)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Collect the scores of the rows that only report."""
+        self.evaluate("test", batch)
+
+    def evaluate(self, stage: str, batch: dict[str, Tensor]) -> None:
+        """Add a batch to the metrics of a stage; a row without any label (padding under DDP) counts nowhere."""
+        scores = self(to_float(batch["image"]))
+        metrics = self.metrics[stage]
+        assert isinstance(metrics, AttributeMetrics)
+        metrics.update(self.to_units(scores.double()), batch["target"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the set-aside rows."""
+        self.log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the rows that only report."""
+        self.log_metrics("test")
+
+    def log_metrics(self, stage: str) -> None:
+        """Log ``stage/metric/attribute`` and ``stage/loss``, equal on all ranks, and forget the stage's samples."""
+        metrics = self.metrics[stage]
+        assert isinstance(metrics, AttributeMetrics)
+        values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
+        with metrics.sync_context():
+            units, target = metrics.gathered()
+        metrics.reset()
+        scores = self.to_scores(torch.where(self.binary, units.clamp(1e-12, 1 - 1e-12), units))
+        values[f"{stage}/loss"] = self.loss(scores * self.temperature - self.offset, target)
+        self.log_dict(values)
+        self.evaluated = scores, target
+
+    @torch.no_grad()
+    def calibrate(self, scores: Tensor, target: Tensor) -> None:
+        """Set each binary attribute's temperature and offset to what makes held-out labels likeliest (Platt 1999).
+
+        The targets are Platt's (eq. 1), which keep the temperature above zero where the scores separate the labels.
+
+        Args:
+            scores: (N, m) calibrated so far.
+            target: (N, m) labels, NaN where missing. An attribute without both classes is left as it is, and so is one
+                whose scores hardly rise with its labels (slope .1 or less): a line through them would mean nothing.
+        """
+        for column in self.binary.nonzero().flatten().tolist():
+            known = ~target[:, column].isnan()
+            x, y = scores[known, column].double(), target[known, column].double().clamp(0, 1)
+            ones = (y >= 0.5).sum()
+            zeros = len(y) - ones
+            if not (ones and zeros):
+                continue
+            low, high = 1 / (zeros + 2), (ones + 1) / (ones + 2)
+            soft = low + (high - low) * y
+            line = logistic(x[:, None], soft[:, None], l2=1e-9, reduce=lambda sums: sums)
+            slope, shift = float(line.weights[0, 0]), float(line.biases[0])  # scores may lie elsewhere than this module
+            if slope > 0.1:
+                self.offset[column] += shift / slope * self.temperature[column]
+                self.temperature[column] /= slope
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW under a linear warm-up and a cosine, stepped every optimiser step."""
+        matrices = [p for p in self.parameters() if p.ndim > 1]
+        vectors = [p for p in self.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": self.hparams["weight_decay"]},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.hparams["lr"])
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        warm = max(1, round(self.hparams["warmup"] * steps))
+
+        def rate(step: int) -> float:
+            fall = min(1.0, (step - warm) / max(1, steps - warm))
+            return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * fall)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_callbacks(self) -> Sequence[Callback]:
+        """``checkpoints/last.ckpt`` to resume from, and what ``ema`` and ``patience`` ask for.
+
+        It is written every epoch; with ``patience`` whenever the loss on the set-aside rows falls.
+        """
+        patience = self.hparams["patience"]
+        folder = Path(self.trainer.default_root_dir) / "checkpoints"
+        monitor = "val/loss" if patience else None
+        callbacks: list[Callback] = [
+            ModelCheckpoint(
+                folder,
+                monitor=monitor,
+                save_last=True,
+                enable_version_counter=False,
+                save_on_train_epoch_end=None if patience else True,
+            )
+        ]
+        if patience:
+            callbacks.append(EarlyStopping("val/loss", patience=patience))
+        if self.hparams["ema"]:
+            callbacks.append(EMAWeightAveraging(decay=self.hparams["ema"]))
+        return callbacks
+
+
+def load_scorer(path: str | Path) -> FacialAttributeScorer:
+    """A scorer from a Lightning checkpoint, in evaluation mode on the CPU; nothing in the file can run code.
+
+    Raises:
+        UserError: the file is missing, or is no checkpoint of a scorer.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no such scorer: {path}")
+    try:
+        return FacialAttributeScorer.load_from_checkpoint(
+            path, map_location="cpu", weights_only=True, **AS_TRAINED
+        ).eval()
+    except Exception as error:  # unpickling, missing keys and wrong shapes each raise their own
+        raise UserError(f"{path} is not a scorer's checkpoint ({str(error).splitlines()[0]})") from None

@@ -1,0 +1,59 @@
+"""Scores without their codes: one small file, for the codes are a function of seed and index."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import load_tensors, save_tensors
+from ifgan_pl.core.resources import find
+from ifgan_pl.generators import load_generator
+from ifgan_pl.generators.sampling import sample_codes
+from ifgan_pl.scores.store import ScoreStore
+
+FORMAT = "scores/1"
+
+
+class ScoreFile:
+    """Scores of samples 0 … num - 1 in a file of :func:`export_scores`.
+
+    Attributes:
+        num, inputs, numerics: as of the :class:`~ifgan_pl.scores.store.ScoreStore` that was exported.
+        scores: (num, m) float32.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        tensors, metadata = load_tensors(path)
+        if metadata.get("format") != FORMAT or "scores" not in tensors:
+            raise UserError(f"{path} is not a file of scores ({FORMAT}): export one from a score store")
+        self.path, self.scores, self.num = path, tensors["scores"], len(tensors["scores"])
+        self.inputs, self.numerics = metadata["inputs"], metadata["numerics"]
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        """All codes (num, …), drawn again, and scores (num, m), float32; half a millisecond a code on idle cores.
+
+        Raises:
+            UserError: the generator of that name is not the one whose pictures were scored.
+        """
+        generator = load_generator(self.inputs["generator_name"])
+        if generator.fingerprint != self.inputs["generator"]:
+            raise UserError(f"{self.path} was made with another {generator.name}: score with `python train.py score`")
+        where = {k: self.inputs[k] for k in ("seed", "space", "truncation")}
+        return sample_codes(generator, range(self.num), **where).cpu(), self.scores
+
+
+def export_scores(store: ScoreStore, path: str | Path) -> None:
+    """Write the scores of a complete store as one file, without the codes."""
+    _, scores = store.load()
+    save_tensors(path, {"scores": scores}, {"format": FORMAT, "inputs": store.inputs, "numerics": store.numerics})
+
+
+def open_scores(name: str | Path) -> ScoreStore | ScoreFile:
+    """A score store, or a file of scores: a path, or the name of a shipped one.
+
+    Raises:
+        UserError: neither.
+    """
+    if Path(name).is_dir() or not str(name).endswith((".safetensors", "-scores")):
+        return ScoreStore.open(name)
+    return ScoreFile(find(name, "checkpoints", (".safetensors",)))

@@ -1,0 +1,146 @@
+"""Sample, synthesise, score and store, through ``Trainer.predict``; blocks are shared out over the ranks."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch, workers
+from ifgan_pl.generators.base import Generator
+from ifgan_pl.generators.sampling import native_resolution, sample_codes, synthesise
+from ifgan_pl.images.write import save_picture, to_uint8
+from ifgan_pl.scores.store import ScoreStore
+
+Span = tuple[int, int, int]
+"""(start, stop, first index of the block it belongs to); start = stop for a rank that has nothing to do."""
+
+
+class Spans(Dataset[Span]):
+    """Runs of consecutive indices, each inside one block."""
+
+    def __init__(self, blocks: list[range], batch_size: int) -> None:
+        self.spans = [
+            (i, min(i + batch_size, block.stop), block.start)
+            for block in blocks
+            for i in range(block.start, block.stop, batch_size)
+        ] or [(0, 0, 0)]
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __getitem__(self, item: int) -> Span:
+        return self.spans[item]
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self.spans)
+
+    @property
+    def samples(self) -> int:
+        """How many indices these spans cover."""
+        return sum(stop - start for start, stop, _ in self.spans)
+
+
+class ScoreTask(pl.LightningModule):
+    """Fill a :class:`ScoreStore` with the codes and scores of its missing blocks.
+
+    Args:
+        generator: makes the pictures.
+        scorer: pictures (n, 3, H, W) -> scores (n, m).
+        store: begun; its ``inputs`` name seed, space, truncation and resolution.
+        batch_size: samples a step, that is between two updates of the progress bar, rounded up to whole micro-batches;
+            it does not change the result.
+    """
+
+    def __init__(
+        self, generator: Generator, scorer: Callable[[Tensor], Tensor], store: ScoreStore, *, batch_size: int = 32
+    ) -> None:
+        super().__init__()
+        self.generator = generator
+        self.scorer = scorer
+        self.store = store
+        self.batch_size = batch_size
+        self._rows: list[tuple[Tensor, Tensor]] = []
+
+    def on_predict_start(self) -> None:
+        """Own modules are moved by Lightning; a plain callable or a user's own generator is not."""
+        for part in (self.generator, self.scorer):
+            if isinstance(part, nn.Module):
+                part.to(self.device).eval()
+
+    def predict_dataloader(self) -> DataLoader[Span]:
+        """This rank's share of the missing blocks, as listed by rank 0 before any rank writes."""
+        todo, notes = self.store.missing() if self.trainer.is_global_zero else ([], [])
+        todo, notes = self.trainer.strategy.broadcast((todo, notes))
+        for note in notes:
+            pl.utilities.rank_zero_warn(note)
+        mine = todo[self.trainer.global_rank :: self.trainer.world_size]
+        least = micro_batch(self.device, self.side)
+        return DataLoader(Spans(mine, -(-self.batch_size // least) * least), batch_size=None)
+
+    @property
+    def side(self) -> int:
+        """Side of the pictures that are synthesised, in pixels."""
+        return native_resolution(self.generator, self.store.inputs["resolution"])[0]
+
+    def predict_step(self, span: Span, batch_idx: int) -> int:
+        """Score one span; write its block once it is whole. Returns the number of samples done."""
+        start, stop, first = span
+        if start == stop:
+            return 0
+        inputs = self.store.inputs
+        codes = sample_codes(
+            self.generator,
+            range(start, stop),
+            seed=inputs["seed"],
+            space=inputs["space"],
+            truncation=inputs["truncation"],
+        )
+        options = {k: inputs[k] for k in ("space", "truncation", "resolution")}
+        if self.store.pictures:
+            pictures = synthesise(self.generator, codes, **options)
+            scores = map_micro_batches(self.scorer, pictures, side=self.side).float()
+            self.keep(range(start, stop), pictures)
+        else:
+            scores = score_codes(self.generator, self.scorer, codes, **options)
+        if not torch.isfinite(scores).all():
+            raise UserError(f"the scorer gave scores that are not finite among samples {start} to {stop - 1}")
+        self._rows.append((codes.cpu(), scores.cpu()))
+        block = range(first, min(first + self.store.block_size, self.store.num))
+        if stop == block.stop:
+            latents, scores = (torch.cat(column) for column in zip(*self._rows, strict=True))
+            self.store.write(block, latents, scores)
+            self._rows.clear()
+        return stop - start
+
+    def keep(self, indices: range, pictures: Tensor) -> None:
+        """Write scored pictures (n, 3, H, W), each before the block that says it is done."""
+        seed = self.store.inputs["seed"]
+        with ThreadPoolExecutor(workers()) as pool:
+            jobs = [
+                pool.submit(save_picture, self.store.picture(i), pixels, {"index": i, "seed": seed})
+                for i, pixels in zip(indices, to_uint8(pictures), strict=True)
+            ]
+            for job in jobs:
+                job.result()
+
+
+def score_codes(
+    generator: Generator,
+    scorer: Callable[[Tensor], Tensor],
+    codes: Tensor,
+    *,
+    space: str,
+    truncation: float = 1.0,
+    resolution: int | None = None,
+) -> Tensor:
+    """Scores (N, m) float32 of the pictures of codes, each picture scored in the micro-batch that made it."""
+
+    def score(piece: Tensor) -> Tensor:
+        pictures = synthesise(generator, piece, space=space, truncation=truncation, resolution=resolution)
+        return scorer(pictures).float()
+
+    return map_micro_batches(score, codes, side=native_resolution(generator, resolution)[0])

@@ -1,1 +1,0 @@
-"""The LightningModules that fit and predict."""

@@ -1,0 +1,22 @@
+"""Progress where nobody sees a bar move: the log of a cluster's job."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ifgan_pl import cli
+from ifgan_pl.core import progress
+
+
+def test_a_log_gets_lines_with_rate_and_time_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
+    arguments = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--num", "6", "--batch_size", "2"]
+    cli.train([*arguments, "--out", str(tmp_path), "--trainer.accelerator", "cpu"])
+    found = re.findall(
+        r"^scoring faces: (\d)/6, [\d.]+/s, (\d+:\d\d:\d\d) left$", capsys.readouterr().out, re.MULTILINE
+    )
+    assert [done for done, _ in found] == ["2", "4", "6"]
+    assert found[-1][1] == "0:00:00"

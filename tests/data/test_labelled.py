@@ -1,0 +1,149 @@
+"""Samplers, mixtures and the picture cache."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.data.labelled import EpochSampler, LabelledPictures, MixedData, PaddedSampler, set_aside
+from ifgan_pl.data.table import TableData
+from ifgan_pl.images.read import decode, read_pictures, to_square
+
+
+def write_folder(folder, count=23, size=20, **columns):
+    """Plain grey pictures, picture i of grey level 10 i, and a table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        Image.new("RGB", (size + i % 3, size), (10 * i,) * 3).save(folder / f"{i:03d}.png")
+    lines = [",".join(["file", *columns])]
+    lines += [",".join([f"{i:03d}.png", *(str(c[i]) for c in columns.values())]) for i in range(count)]
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder, folder / "labels.csv"
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_ranks_share_an_epoch_without_repeats(ranks):
+    samplers = [EpochSampler(23, num_replicas=ranks, rank=r, seed=5) for r in range(ranks)]
+    orders = []
+    for epoch in (0, 1):
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+        shares = [list(s) for s in samplers]
+        assert {len(s) for s in shares} == {23 // ranks}
+        order = [i for group in zip(*shares, strict=True) for i in group]
+        assert len(set(order)) == len(order)
+        orders.append(order)
+    assert orders[0] != orders[1]
+    single = EpochSampler(23, seed=5)
+    single.set_epoch(1)
+    assert list(single)[: len(orders[1])] == orders[1]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5])
+def test_evaluation_sees_every_row_once_and_pads_with_minus_one(ranks):
+    shares = [list(PaddedSampler(23, num_replicas=ranks, rank=r)) for r in range(ranks)]
+    assert len({len(s) for s in shares}) == 1
+    seen = [i for share in shares for i in share]
+    assert sorted(i for i in seen if i >= 0) == list(range(23))
+    assert seen.count(-1) == -23 % ranks
+
+
+def test_padding_has_no_labels():
+    data = LabelledPictures([np.zeros((3, 3, 4, 4), np.uint8)], torch.ones(3, 2), np.array([2, 0]))
+    batch = data.__getitems__([0, -1])
+    assert batch["index"].tolist() == [2, 2]
+    assert batch["target"][0].tolist() == [1, 1]
+    assert batch["target"][1].isnan().all()
+
+
+def test_one_training_row_in_twenty_is_set_aside_unless_the_data_says_which():
+    split = set_aside(np.array(["train"] * 60 + ["report"] * 5))
+    assert (split == "select").sum() == 3
+    assert (split == "report").sum() == 5
+    given = np.array(["train", "select", "report"])
+    assert (set_aside(given) == given).all()
+
+
+def test_mixture_masks_what_a_part_does_not_label(tmp_path):
+    faces = TableData(
+        *write_folder(tmp_path / "a", smile=[i % 2 for i in range(23)], age=range(20, 43)),
+        image_size=16,
+        cache_dir=tmp_path / "cache",
+    )
+    photographs = TableData(
+        *write_folder(tmp_path / "b", count=21, age=range(21), shoe=range(21)),
+        image_size=16,
+        cache_dir=tmp_path / "cache",
+    )
+    data = MixedData(faces, [photographs], batch_size=8)
+    data.prepare_data()
+    data.setup()
+    assert dict(data.attributes) == {"smile": "binary", "age": "continuous"}
+    targets = data.train_targets()
+    assert len(targets) == len(faces.rows("train")) + len(photographs.rows("train"))
+    assert targets[:, 0].isnan().sum() == len(photographs.rows("train"))
+    assert not targets[:, 1].isnan().any()
+    assert len(data.rows("report")) == len(faces.rows("report"))
+    batch = next(iter(data.train_dataloader()))
+    for image, index, target in zip(batch["image"], batch["index"].tolist(), batch["target"], strict=True):
+        row = index if index < 23 else index - 23
+        assert (image == 10 * row).all()
+        assert target[1] == (20 + index if index < 23 else row)
+
+
+def test_mixture_of_unrelated_labels_is_refused(tmp_path):
+    one = TableData(*write_folder(tmp_path / "a", smile=[0] * 23), cache_dir=tmp_path)
+    other = TableData(*write_folder(tmp_path / "b", shoe=range(23)), cache_dir=tmp_path)
+    with pytest.raises(UserError, match=r"nothing in common between shoe and smile"):
+        MixedData(one, [other])
+
+
+def test_decoding_takes_the_centre_square_and_agrees_with_the_scorer(tmp_path):
+    generator = np.random.default_rng(0)
+    picture = generator.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    decoded = torch.from_numpy(decode(tmp_path / "a.png", 16)).float()
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    # Pillow rounds after rows and again after columns
+    assert (decoded - to_square(tensor, 16)[0]).abs().max() <= 1
+
+
+def test_broken_pictures_are_named_and_left_out(tmp_path, caplog):
+    folder, table = write_folder(tmp_path / "a", age=range(23))
+    (folder / "003.png").write_bytes(b"not a picture")
+    (folder / "004.png").unlink()
+    whole = (folder / "005.png").read_bytes()
+    (folder / "005.png").write_bytes(whole[: len(whole) // 2])
+    data = TableData(folder, table, image_size=16, cache_dir=tmp_path / "cache")
+    with caplog.at_level(logging.WARNING):
+        data.prepare_data()
+        data.setup()
+    assert "left out 3 broken pictures" in caplog.text
+    assert all(name in caplog.text for name in ("003.png", "004.png", "005.png"))
+    rows = np.concatenate([data.rows(split) for split in ("train", "select", "report")])
+    assert sorted(rows) == sorted(set(range(23)) - {3, 4, 5})
+    names = [name for chunk, _ in read_pictures(sorted(folder.glob("*.png")), 16, 4) for name in chunk]
+    assert len(names) == 20
+
+
+def test_the_cache_is_made_once_and_again_when_a_picture_changes(tmp_path):
+    folder, table = write_folder(tmp_path / "a", age=range(23))
+
+    def make():
+        return TableData(folder, table, image_size=16, cache_dir=tmp_path / "cache")
+
+    make().prepare_data()
+    (first,) = (tmp_path / "cache").glob("*.npy")
+    stamp = first.stat().st_mtime_ns
+    make().prepare_data()
+    assert [first] == list((tmp_path / "cache").glob("*.npy"))
+    assert first.stat().st_mtime_ns == stamp
+    Image.new("RGB", (30, 30), (255, 0, 0)).save(folder / "000.png")
+    data = make()
+    data.prepare_data()
+    data.setup()
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
+    assert data._images[0][0, :, 0, 0].tolist() == [255, 0, 0]

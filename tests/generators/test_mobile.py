@@ -1,0 +1,115 @@
+"""``ffhq-mobile`` against OpenVINO's f32 output of the published files."""
+
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from ifgan_pl import cli
+from ifgan_pl.core import micro_batches
+from ifgan_pl.core.files import load_tensors
+from ifgan_pl.core.micro_batches import map_micro_batches
+from ifgan_pl.generators import EMBEDDED, load_generator, load_mobile, mobile
+from ifgan_pl.generators.latents import sample_z
+from ifgan_pl.generators.mobile import MobileStyleGAN
+from ifgan_pl.generators.preview import PreviewTask, initial_head
+from ifgan_pl.generators.sampling import sample_codes, synthesise
+from ifgan_pl.generators.wheels import download
+
+
+@pytest.fixture(scope="module")
+def generator() -> MobileStyleGAN:
+    loaded = load_generator("ffhq-mobile")
+    assert isinstance(loaded, MobileStyleGAN)
+    return loaded
+
+
+def test_it_equals_openvino(generator: MobileStyleGAN) -> None:
+    files = download(EMBEDDED["ffhq-mobile"])
+    core = openvino.Core()
+    z = sample_z(range(4), 512, seed=11)
+
+    def run(network: str, codes: np.ndarray) -> np.ndarray:
+        weights = openvino.Tensor(np.frombuffer(files[f"{network}.bin"], np.uint8).copy())
+        model = core.read_model(files[f"{network}.xml"], weights)
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return np.concatenate([compiled([row[None]])[0] for row in codes])
+
+    w = run("Mapping", z.numpy())
+    assert np.abs(generator.mapping(z).numpy() - w).max() < 2e-5
+    expected = run("Synthesis", w)
+    with torch.inference_mode():
+        pictures = map_micro_batches(generator.synthesis, torch.from_numpy(w)).numpy()
+    assert np.abs(pictures - expected).max() < 1e-3
+
+
+def test_a_picture_does_not_depend_on_its_batch(generator: MobileStyleGAN) -> None:
+    codes = sample_codes(generator, range(3))
+    with torch.inference_mode():
+        together = synthesise(generator, codes, space="w", resolution=128)
+        alone = synthesise(generator, codes[1:2], space="w", resolution=128)
+    assert torch.equal(together[1], alone[0])
+
+
+def test_strips_are_exact_whoever_computes_them(generator: MobileStyleGAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = sample_codes(generator, [3])
+    pictures = []
+    for cores in (1, 3):
+        monkeypatch.setattr(micro_batches, "workers", lambda cores=cores: cores)
+        with torch.inference_mode():
+            pictures.append(synthesise(generator, codes, space="w"))
+    assert torch.equal(*pictures)
+    monkeypatch.setattr(mobile, "STRIP", 1024)
+    with torch.inference_mode():
+        whole = synthesise(generator, codes, space="w")
+    torch.testing.assert_close(pictures[0], whole, rtol=0, atol=1e-5)
+
+
+def test_the_preview_resembles_full_synthesis(generator: MobileStyleGAN) -> None:
+    codes = sample_codes(generator, range(4), seed=5)
+    with torch.inference_mode():
+        preview = synthesise(generator, codes, space="w", resolution=128)
+        full = synthesise(generator, codes, space="w", resolution=256)
+    full = torch.nn.functional.avg_pool2d(full.clamp(-1, 1), 2)
+    psnr = 10 * torch.log10(4 / (preview - full).square().mean())
+    assert psnr > 25
+
+
+def test_w_plus_equals_w_and_truncation_zero_is_the_mean_face(generator: MobileStyleGAN) -> None:
+    w = sample_codes(generator, [7], truncation=1.0)
+    with torch.inference_mode():
+        flat = generator.synthesis(w, 128)
+        assert torch.equal(flat, generator.synthesis(w[:, None].expand(-1, 16, -1), 128))
+        assert torch.equal(flat, generator.synthesis(w[:, None].expand(-1, 18, -1), 128))
+    assert torch.equal(generator.truncate(w, 0.0)[0], generator.w_mean)
+    assert generator.truncate(w, 0.5, cutoff=4).shape == (1, 16, 512)
+
+
+def test_gradients_reach_the_code(generator: MobileStyleGAN) -> None:
+    w = sample_codes(generator, [1]).requires_grad_()
+    picture = generator.synthesis(w, 128)
+    picture.mean().backward()
+    assert w.grad is not None
+    assert w.grad.abs().sum() > 0
+    with torch.inference_mode():
+        assert (generator.synthesis(w.detach(), 128) - picture.detach()).abs().max() < 1e-5
+
+
+def test_the_preview_head_learns_from_new_faces_at_every_step(tmp_path: Path) -> None:
+    out = tmp_path / "ffhq-mobile.safetensors"
+    cli.train(["preview", "--steps", "16", "--batch_size", "2", "--out", str(out)])
+    tensors, metadata = load_tensors(out)
+    assert metadata["preview"]["trained_on"] == "32 faces of seed 1"
+    pl.seed_everything(1, verbose=False)
+    initial = initial_head().state_dict()
+    error = {}
+    for name, head in (("initial", initial), ("trained", {k: tensors[f"preview.{k}"].float() for k in initial})):
+        task = PreviewTask(load_mobile(), lambda pictures: pictures.mean((2, 3)), batch_size=2, seed=1)
+        task.head.load_state_dict(head)
+        features, scale, w, target = task.faces(0, seed=9)
+        with torch.no_grad():
+            error[name] = float((task.head(features, scale, w) - target).abs().mean())
+    assert error["trained"] < 0.95 * error["initial"]
