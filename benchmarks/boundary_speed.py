@@ -26,7 +26,7 @@ from ifgan_pl.boundaries.fit import fit_boundary
 from ifgan_pl.boundaries.solvers.newton import moments
 from ifgan_pl.functional import matrix_sqrt
 from ifgan_pl.generators import load_generator
-from ifgan_pl.generators.latents import sample_z
+from ifgan_pl.generators.sampling import sample_z
 
 BOUNDARY = "checkpoints/ffhq-mobile-w.safetensors"
 

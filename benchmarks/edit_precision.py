@@ -32,15 +32,15 @@ from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.boundaries.fit import fit_boundary
 from ifgan_pl.core.attributes import attribute_index
 from ifgan_pl.core.files import file_digest, write_json
+from ifgan_pl.data.cache import decode_all
 from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData
 from ifgan_pl.data.labelled import LabelTable, set_aside
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise
-from ifgan_pl.images.read import decode_all
-from ifgan_pl.scorer.module import load_scorer
-from ifgan_pl.scorer.training import train_scorer
+from ifgan_pl.scorer.loading import load_scorer
 from ifgan_pl.scores.score_file import open_scores
-from ifgan_pl.stages.commands import score
+from ifgan_pl.stages.score import score
+from ifgan_pl.stages.scorer import train_scorer
 
 FACES_SEED = 20264
 TRUNCATION = 0.7

@@ -24,8 +24,8 @@ from ifgan_pl.core.resources import resource
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
 from ifgan_pl.images.write import save_picture, to_uint8
-from ifgan_pl.stages import edit as editing
-from ifgan_pl.stages.running import make_trainer, open_generator
+from ifgan_pl.stages.edit import edit
+from ifgan_pl.stages.trainer import make_trainer, open_generator
 
 QUIET: dict[str, Any] = {"enable_progress_bar": False, "accelerator": "cpu"}
 
@@ -58,7 +58,7 @@ def overlap(rounds: int, faces: int, folder: Path) -> None:
     def with_files() -> None:
         out = folder / "edits"
         shutil.rmtree(out, ignore_errors=True)
-        editing.edit(edits=["smile=+2"], seeds=f"0-{faces - 1}", formats=["png"], out=str(out), trainer=QUIET)
+        edit(edits=["smile=+2"], seeds=f"0-{faces - 1}", formats=["png"], out=str(out), trainer=QUIET)
 
     def synthesis() -> None:
         with torch.inference_mode():
@@ -77,7 +77,7 @@ def overlap(rounds: int, faces: int, folder: Path) -> None:
                 job.result()
 
     calls = {"with files": with_files, "synthesis alone": synthesis, "encoding alone": encoding}
-    with patch.object(editing, "open_generator", return_value=(editor.generator, numerics)):
+    with patch("ifgan_pl.stages.edit.open_generator", return_value=(editor.generator, numerics)):
         times = alternate(calls, rounds)
     for name, values in times.items():
         print(f"{name}: {pictures / statistics.median(values):.2f} pictures/s")

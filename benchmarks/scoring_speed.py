@@ -30,10 +30,10 @@ from ifgan_pl.core.resources import resource
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN
 from ifgan_pl.generators.sampling import sample_codes
-from ifgan_pl.scorer.module import load_scorer
+from ifgan_pl.scorer.loading import load_scorer
 from ifgan_pl.scores.score_samples import score_codes
-from ifgan_pl.stages import commands as stages
-from ifgan_pl.stages.running import make_trainer, open_generator
+from ifgan_pl.stages.score import score
+from ifgan_pl.stages.trainer import make_trainer, open_generator
 
 FACES = 16
 FULL_FACES = 2
@@ -100,7 +100,7 @@ def overhead(rounds: int, faces: int = 256) -> None:
     def stage() -> None:
         nonlocal count
         count += 1
-        stages.score(num=faces, seed=count, out=f"{folder}/{count}", trainer=QUIET)
+        score(num=faces, seed=count, out=f"{folder}/{count}", trainer=QUIET)
 
     def bare() -> None:
         with torch.inference_mode():
@@ -109,8 +109,8 @@ def overhead(rounds: int, faces: int = 256) -> None:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch.object(stages, "open_generator", return_value=(generator, numerics)),
-        patch.object(stages, "find_scorer", return_value=scorer),
+        patch("ifgan_pl.stages.score.open_generator", return_value=(generator, numerics)),
+        patch("ifgan_pl.stages.score.find_scorer", return_value=scorer),
     ):
         times = alternate({"stage": stage, "bare": bare}, rounds)
     print(f"{faces} faces: outside generator and scorer {1 - 1 / ratio(times, 'stage', 'bare'):.1%} (5 % asked)")

@@ -24,7 +24,7 @@ from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.core.resources import resource
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise
-from ifgan_pl.scorer.module import load_scorer
+from ifgan_pl.scorer.loading import load_scorer
 
 FACES_SEED = 20267
 OTHERS = ("A", "A64")

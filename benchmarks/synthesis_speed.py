@@ -27,7 +27,7 @@ from ifgan_pl.core.resources import resource
 from ifgan_pl.generators import EMBEDDED, Generator, load_generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.generators.wheels import download
-from ifgan_pl.scorer.module import load_scorer
+from ifgan_pl.scorer.loading import load_scorer
 
 KINDS: dict[str, dict[str, Any]] = {
     "eager float32": {},

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from ifgan_pl.boundaries.fit import fit_boundary
     from ifgan_pl.editing.editor import Editor
     from ifgan_pl.generators import load_generator
-    from ifgan_pl.scorer.module import FacialAttributeScorer, load_scorer
+    from ifgan_pl.scorer.loading import load_scorer
+    from ifgan_pl.scorer.module import FacialAttributeScorer
 
 HOMES = {
     "Editor": "editing.editor",
@@ -18,7 +19,7 @@ HOMES = {
     "LinearBoundary": "boundaries.boundary",
     "fit_boundary": "boundaries.fit",
     "load_generator": "generators",
-    "load_scorer": "scorer.module",
+    "load_scorer": "scorer.loading",
 }
 
 

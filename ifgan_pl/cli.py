@@ -15,11 +15,17 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from ifgan_pl import __version__
 from ifgan_pl.core.distributed import has_process_group
 from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.messages import is_rank_zero
 from ifgan_pl.core.resources import find
-from ifgan_pl.scorer.training import train_scorer
-from ifgan_pl.stages import commands as stages
-from ifgan_pl.stages import edit as editing
-from ifgan_pl.stages.running import is_rank_zero, launched
+from ifgan_pl.stages.all import run_all
+from ifgan_pl.stages.boundary import boundary
+from ifgan_pl.stages.convert import convert
+from ifgan_pl.stages.edit import edit as edit_faces
+from ifgan_pl.stages.preview import preview
+from ifgan_pl.stages.report import report
+from ifgan_pl.stages.score import score
+from ifgan_pl.stages.scorer import train_scorer
+from ifgan_pl.stages.trainer import launched
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
 
@@ -92,7 +98,7 @@ def stage_parser(stage: Callable[..., Any]) -> Parser:
         parser.add_argument("--images", nargs="+", default=[], metavar="PLACE", help=IMAGES)
     flags = FLAGS.keys() & parameters.keys()
     skipped: set[str | int] = {"trainer", "images", *flags}
-    parser.add_function_arguments(stage, skip=skipped, as_positional=stage is stages.convert)
+    parser.add_function_arguments(stage, skip=skipped, as_positional=stage is convert)
     for flag in sorted(flags):
         parser.add_argument(f"--{flag.replace('_', '-')}", action="store_true", help=FLAGS[flag])
     if "trainer" in parameters:
@@ -112,12 +118,12 @@ def train_parser() -> Parser:
 
 STAGES: dict[str, tuple[Callable[..., Any], str]] = {
     "scorer": (train_scorer, "train a facial-attribute scorer"),
-    "score": (stages.score, "sample, synthesise, score and store faces"),
-    "preview": (stages.preview, "train the cheap preview head of ffhq-mobile"),
-    "convert": (stages.convert, "write a generator file as portable safetensors"),
-    "boundary": (stages.boundary, "fit the boundaries of all attributes"),
-    "report": (stages.report, "measure what the boundaries do"),
-    "all": (stages.run_all, "score, boundary and report, whatever is not fresh"),
+    "score": (score, "sample, synthesise, score and store faces"),
+    "preview": (preview, "train the cheap preview head of ffhq-mobile"),
+    "convert": (convert, "write a generator file as portable safetensors"),
+    "boundary": (boundary, "fit the boundaries of all attributes"),
+    "report": (report, "measure what the boundaries do"),
+    "all": (run_all, "score, boundary and report, whatever is not fresh"),
 }
 
 
@@ -178,7 +184,7 @@ def edit(arguments: Sequence[str] | None = None) -> None:
     with one_command():
         options = keywords(edit_parser().parse_args(resolve_configs(arguments)))
         renamed = {"edit": "edits", "range": "limits", "format": "formats"}
-        editing.edit(**{renamed.get(k, k): v for k, v in options.items()})
+        edit_faces(**{renamed.get(k, k): v for k, v in options.items()})
 
 
 def keywords(options: Namespace) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from ifgan_pl.generators.checkpoints import formats
 from ifgan_pl.generators.sampling import sample_codes
 from ifgan_pl.images.write import read_provenance
 from ifgan_pl.scorer.module import FacialAttributeScorer
-from ifgan_pl.scorer.training import train_scorer
 from ifgan_pl.scores.store import ScoreStore
+from ifgan_pl.stages.scorer import train_scorer
 from tests.generators.cases import stylegan2_ffhq
 from tests.processes import CPU, ROOT, environment, run, torchrun
 from tests.scores.test_interruption import SCORE

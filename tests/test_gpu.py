@@ -9,9 +9,9 @@ import torch
 from ifgan_pl import Editor, LinearBoundary, cli, load_generator
 from ifgan_pl.boundaries.fit import fit_boundary
 from ifgan_pl.core.resources import resource
-from ifgan_pl.scorer.module import FacialAttributeScorer, load_scorer
+from ifgan_pl.scorer.loading import load_scorer, scorer_metrics
+from ifgan_pl.scorer.module import FacialAttributeScorer
 from ifgan_pl.scores.score_file import open_scores
-from ifgan_pl.stages.running import scorer_metrics
 
 pytestmark = [
     pytest.mark.gpu,

@@ -99,3 +99,8 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 def json_digest(value: Any) -> str:
     """sha256 of a JSON-able value, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two records, as ``key old -> new``."""
+    return [f"{k} {old.get(k)} -> {new.get(k)}" for k in sorted({*old, *new}) if old.get(k) != new.get(k)]

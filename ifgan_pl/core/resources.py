@@ -1,7 +1,11 @@
-"""Find things by name: what ships with the package (configs, checkpoints), and objects of the user's own modules."""
+"""Where things are found: what ships with the package, the user's cache, and objects of the user's own modules."""
 
+import fcntl
 import importlib
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +68,18 @@ def import_attribute(name: str, what: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"cannot import the {what} {name}: {error}") from error
+
+
+def cache_dir() -> Path:
+    """``$IFGAN_PL_CACHE``, else ``ifgan_pl`` in the user's cache directory."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ifgan_pl"
+    return Path(os.environ.get("IFGAN_PL_CACHE") or default)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock beside ``path``: of several processes one works, the others wait and find its result."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

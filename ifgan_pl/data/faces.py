@@ -12,11 +12,12 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import json_digest, load_tensors, tensors_digest
 from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch, workers
 from ifgan_pl.core.resources import find
+from ifgan_pl.data.cache import build_array
 from ifgan_pl.data.labelled import AttributeData, LabelTable
 from ifgan_pl.data.table import parse_labels, parse_split, read_columns
 from ifgan_pl.generators import Generator, load_generator
-from ifgan_pl.generators.latents import sample_z
-from ifgan_pl.images.read import build_array, to_square
+from ifgan_pl.generators.sampling import sample_z, truncated
+from ifgan_pl.images.read import to_square
 
 FACE_ATTRIBUTES = {
     "eyeglasses": "binary",
@@ -151,12 +152,3 @@ def synthesise(
     what = f"{generator.name} at {side}²"
     build_array(path, len(z), image_size, blocks(), what)
     return path
-
-
-def truncated(generator: Generator, z: Tensor, truncation: Tensor) -> Tensor:
-    """The codes that synthesis receives: W truncated sample by sample, or z of a family without W; (N, dim)."""
-    if "w" not in generator.spaces:
-        return z
-    mean = generator.w_mean
-    assert mean is not None
-    return mean + truncation.to(z) * (generator.mapping(z) - mean)

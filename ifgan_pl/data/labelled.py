@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.generators.wheels import cache_dir as default_cache_dir
-from ifgan_pl.images.read import decode_all, open_array
+from ifgan_pl.core.resources import cache_dir as default_cache_dir
+from ifgan_pl.data.cache import decode_all, open_array
 
 log = logging.getLogger(__name__)
 SPLITS = ("train", "select", "report")

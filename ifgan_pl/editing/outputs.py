@@ -16,12 +16,11 @@ import numpy as np
 from PIL import Image
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import atomic_path, write_json, write_text
+from ifgan_pl.core.files import atomic_path, changed, write_json, write_text
 from ifgan_pl.editing.plan import EditPlan
 from ifgan_pl.images.gallery import gallery_page
 from ifgan_pl.images.sheets import draw_grid, draw_strip, fit
 from ifgan_pl.images.write import ANIMATIONS, STILLS, Pixels, read_provenance, save_animation, save_picture
-from ifgan_pl.scores.store import changed
 
 FORMATS = (*STILLS, *ANIMATIONS, "strip", "grid", "html")
 CELL = 224

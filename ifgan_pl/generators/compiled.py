@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.micro_batches import alone
+from ifgan_pl.core.resources import cache_dir
 from ifgan_pl.generators.base import Generator
-from ifgan_pl.generators.wheels import cache_dir
 
 TRACING = threading.Lock()
 

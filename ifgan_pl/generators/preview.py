@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.files import load_tensors, save_tensors
-from ifgan_pl.data.faces import truncated
-from ifgan_pl.generators.latents import sample_z
 from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN, ModulatedPointwise, PreviewHead, SeparableConv
-from ifgan_pl.generators.sampling import synthesise
+from ifgan_pl.generators.sampling import sample_z, synthesise, truncated
 
 TRUNCATIONS = (0.5, 0.7, 0.7, 0.85, 1.0)
 """Sample i of the training stream is truncated by the i-th of these, cyclically: the head must serve all of them."""

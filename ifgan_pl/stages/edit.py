@@ -10,6 +10,7 @@ from ifgan_pl import __version__
 from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest
+from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.core.resources import find
 from ifgan_pl.editing.editor import Editor, parse_changes
 from ifgan_pl.editing.outputs import FORMATS, Results
@@ -18,8 +19,9 @@ from ifgan_pl.editing.predict import EditTask
 from ifgan_pl.generators import Generator
 from ifgan_pl.generators.sampling import native_resolution, parse_indices
 from ifgan_pl.images.write import check_video
+from ifgan_pl.scorer.loading import find_scorer, scorer_inputs
 from ifgan_pl.scores.external import read_latents
-from ifgan_pl.stages.running import find_scorer, is_rank_zero, make_trainer, open_generator, say, scorer_inputs
+from ifgan_pl.stages.trainer import make_trainer, open_generator
 
 
 def edit(

@@ -11,7 +11,7 @@ from torch import Tensor
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.generators.checkpoints import formats
-from ifgan_pl.generators.latents import sample_z
+from ifgan_pl.generators.sampling import sample_z
 from tests.generators.cases import CASES
 
 EMBEDDED = ["ffhq-mobile", "digiface-dcgan"]

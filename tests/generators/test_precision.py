@@ -19,7 +19,7 @@ from ifgan_pl.generators.compiled import CompiledForward
 from ifgan_pl.generators.mobile import Block
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.generators.stylegan2 import StyleGAN2
-from ifgan_pl.stages.running import make_trainer, open_generator
+from ifgan_pl.stages.trainer import make_trainer, open_generator
 
 ROOT = Path(__file__).parents[2]
 CPU = ["--trainer.accelerator", "cpu"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ifgan_pl.generators.checkpoints import formats
-from ifgan_pl.generators.latents import sample_z
+from ifgan_pl.generators.sampling import sample_z
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.generators.stylegan3 import StyleGAN3
 from tests.generators import files

@@ -19,7 +19,8 @@ from ifgan_pl.data.celeba import COORDINATES
 from ifgan_pl.data.table import TableData
 from ifgan_pl.scorer.augment import augment
 from ifgan_pl.scorer.backbones import build_backbone
-from ifgan_pl.scorer.module import FacialAttributeScorer, load_scorer
+from ifgan_pl.scorer.loading import load_scorer
+from ifgan_pl.scorer.module import FacialAttributeScorer
 from ifgan_pl.scorer.training import fit_scorer
 
 KINDS = {"light": "binary", "level": "continuous", "yaw": "continuous"}

@@ -17,7 +17,8 @@ from torchvision.models import _api
 
 from ifgan_pl import cli
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.scorer.module import FacialAttributeScorer, load_scorer
+from ifgan_pl.scorer.loading import load_scorer
+from ifgan_pl.scorer.module import FacialAttributeScorer
 from ifgan_pl.scorer.training import fit_scorer, save_scorer
 from tests.data.test_celeba import write_celeba
 from tests.processes import CPU, ROOT, kill, run, start, torchrun

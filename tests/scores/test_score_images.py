@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 
 from ifgan_pl import cli
-from ifgan_pl.scorer.module import load_scorer
-from ifgan_pl.stages.running import find_scorer
+from ifgan_pl.scorer.loading import find_scorer, load_scorer
 from tests.processes import CPU, ROOT, run, torchrun
 from tests.test_cli import failure
 

@@ -9,7 +9,8 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import save_tensors
 from ifgan_pl.scores.score_file import FORMAT, ScoreFile, export_scores, open_scores
 from ifgan_pl.scores.store import ScoreStore
-from ifgan_pl.stages import commands as stages
+from ifgan_pl.stages.boundary import boundary
+from ifgan_pl.stages.score import score
 
 INPUTS = {"seed": 0, "generator": "abc"}
 NUMERICS = {"device": "this"}
@@ -76,7 +77,7 @@ def test_it_grows(tmp_path: Path) -> None:
 def test_scores_alone_give_the_boundary_of_their_store(tmp_path: Path) -> None:
     """Codes are drawn again from seed and index."""
     trainer = {"accelerator": "cpu", "enable_progress_bar": False}
-    folder = stages.score(generator="digiface-dcgan", truncation=1.0, num=40, out=str(tmp_path / "s"), trainer=trainer)
+    folder = score(generator="digiface-dcgan", truncation=1.0, num=40, out=str(tmp_path / "s"), trainer=trainer)
     file = tmp_path / "alone.safetensors"
     export_scores(ScoreStore.open(folder), file)
     assert file.stat().st_size < 5000
@@ -85,9 +86,7 @@ def test_scores_alone_give_the_boundary_of_their_store(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(alone.load(), whole.load(), strict=True))
     names = ["male", "age"]
     fits = [
-        LinearBoundary.load(
-            stages.boundary(scores=str(source), attributes=names, out=str(tmp_path / f"{k}.safetensors"))
-        )
+        LinearBoundary.load(boundary(scores=str(source), attributes=names, out=str(tmp_path / f"{k}.safetensors")))
         for k, source in enumerate((file, folder))
     ]
     assert torch.equal(fits[0].normals, fits[1].normals)

@@ -16,8 +16,8 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import METADATA_KEY, json_digest, save_tensors, tensors_digest
 from ifgan_pl.generators.checkpoints import conversions, safe_pickle
 from ifgan_pl.generators.checkpoints.conversions import Converted
-from ifgan_pl.generators.latents import sample_z
 from ifgan_pl.generators.pggan import PGGAN
+from ifgan_pl.generators.sampling import sample_z
 from ifgan_pl.generators.stylegan1 import StyleGAN1
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.generators.stylegan3 import StyleGAN3

@@ -14,8 +14,7 @@ from torch import Tensor
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.checkpoints import formats
-from ifgan_pl.generators.latents import sample_z
-from ifgan_pl.generators.sampling import sample_codes, synthesise
+from ifgan_pl.generators.sampling import sample_codes, sample_z, synthesise
 from ifgan_pl.generators.stylegan1 import StyleGAN1
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from tests.generators import files

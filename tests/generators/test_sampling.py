@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from ifgan_pl.generators.latents import sample_z
+from ifgan_pl.generators.sampling import sample_z
 
 
 def test_a_sample_is_a_function_of_seed_and_index() -> None:

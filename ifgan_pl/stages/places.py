@@ -1,0 +1,3 @@
+"""Where results go unless the user says otherwise."""
+
+RUN = "runs/default"
