@@ -67,7 +67,7 @@ BOOTSTRAP = 2000
 
 
 class HalfFaces(FacesData):
-    """The even or odd ``train`` rows of faces.csv; ``images``: a folder with their pictures, 00000.jpg and so on."""
+    """The even or odd ``train`` rows of faces.csv; ``images``: a folder with their images, 00000.jpg and so on."""
 
     def __init__(self, half: int, images: str | None) -> None:
         super().__init__(batch_size=32)
@@ -106,7 +106,7 @@ class Panel:
         judge: checkpoint of scorer B or C.
         faces: how many.
         watched: of how many the identity is measured.
-        resolution: side of the pictures.
+        resolution: side of the images.
         folder: where results are kept.
         seed: of the stream of the faces.
     """
@@ -129,7 +129,7 @@ class Panel:
         parts = sorted({str(p.dtype) for p in generator.parameters()})
         self.key = f"{file_digest(judge)} {resolution} {parts} {self.codes.device.type} {seed}"
         self.original = self.look(torch.zeros(self.codes.shape[1]), faces)
-        self.sd = self.original["scores"].std(0, ddof=1)
+        self.std = self.original["scores"].std(0, ddof=1)
 
     def look(self, shift: Tensor, count: int) -> dict[str, Array]:
         """``scores`` (count, 7) of the first faces after a shift (d,), and ``identity`` (≤ watched, 128)."""
@@ -159,7 +159,7 @@ class Panel:
     def movement(self, shift: Tensor, count: int) -> Array:
         """Δ (count, 5) of the attributes for ± a shift."""
         up, down = (self.look(sign * shift, count)["scores"] for sign in (1, -1))
-        each = (up - down) / 2 / self.sd
+        each = (up - down) / 2 / self.std
         return np.column_stack([each[:, [j for j, n in enumerate(JUDGED) if n == name]].mean(1) for name in NAMES])
 
     def step(self, direction: Tensor, guess: float, target: int) -> tuple[float, Array]:
@@ -174,7 +174,7 @@ class Panel:
                 count = self.faces
             else:
                 alpha = round(alpha / min(max(mean, 0.4), 2.5), 4)
-        raise SystemExit(f"{NAMES[target]}: eight steps, none that moves it by one sd; the last moved {mean:.2f}")
+        raise SystemExit(f"{NAMES[target]}: eight steps, none that moves it by one std; the last moved {mean:.2f}")
 
     def distance(self, shift: Tensor) -> float:
         """Mean distance of embeddings between edited faces and originals."""
@@ -222,10 +222,10 @@ def main() -> None:
     parser.add_argument("--faces_seed", type=int, default=FACES_SEED, help="of the stream of the faces")
     parser.add_argument("--judge", default="B", choices=["B", "C"], help="C: a ResNet-18 of torchvision")
     parser.add_argument("--identity", type=int, default=0, help="of how many faces the identity is measured")
-    parser.add_argument("--resolution", type=int, default=128, help="of the edited pictures; 1024: full synthesis")
+    parser.add_argument("--resolution", type=int, default=128, help="of the edited images; 1024: full synthesis")
     parser.add_argument("--bfloat16", action="store_true", help="synthesise in bfloat16, twice as fast on some CPUs")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--images", help="folder of the pictures of faces.csv; by default they are made, half an hour")
+    parser.add_argument("--images", help="folder of the images of faces.csv; by default they are made, half an hour")
     parser.add_argument("--out", type=Path, default=Path("runs/edit-precision"))
     args = parser.parse_args()
     judge = trained(args.judge, args.out, args.images, args.device)

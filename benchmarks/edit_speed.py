@@ -1,9 +1,9 @@
-"""How soon an edit shows, and whether writing pictures holds synthesis up.
+"""How soon an edit shows, and whether writing images holds synthesis up.
 
     python benchmarks/edit_speed.py [--rounds 3] [--faces 32]
 
 The first figure is a whole process, ``edit.py --seeds 0 --attribute smile``. Then the same job three ways, turn about
-in one process: pictures with their files (the edit stage, PNG 1024²), their synthesis alone, their encoding alone.
+in one process: images with their files (the edit stage, PNG 1024²), their synthesis alone, their encoding alone.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from ifgan_pl.core.micro_batches import workers
 from ifgan_pl.core.resources import resource
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
-from ifgan_pl.images.write import save_picture, to_uint8
+from ifgan_pl.images.write import save_image, to_uint8
 from ifgan_pl.stages.edit import edit
 from ifgan_pl.stages.trainer import make_trainer, open_generator
 
@@ -45,14 +45,14 @@ def first_strip(rounds: int, folder: Path) -> None:
 
 
 def overlap(rounds: int, faces: int, folder: Path) -> None:
-    """Pictures a second with files, of synthesis alone and of encoding alone."""
+    """Images a second with files, of synthesis alone and of encoding alone."""
     editor = Editor(
         load_generator("ffhq-mobile"), LinearBoundary.load(resource("checkpoints/ffhq-mobile-w.safetensors"))
     )
-    pictures = 2 * faces  # the original and the edited one
+    images = 2 * faces  # the original and the edited one
     codes = editor.codes(range(faces))
     with torch.inference_mode():
-        pixels = to_uint8(editor.pictures(codes))
+        pixels = to_uint8(editor.images(codes))
     numerics = open_generator("ffhq-mobile", make_trainer(QUIET, ""), QUIET, compile=False)[1]
 
     def with_files() -> None:
@@ -65,13 +65,12 @@ def overlap(rounds: int, faces: int, folder: Path) -> None:
             for start in range(0, faces, 4):  # the stage's batch size
                 some = codes[start : start + 4]
                 for each in (some, editor.shifted(some, {"smile": 2.0})):
-                    to_uint8(editor.pictures(each))
+                    to_uint8(editor.images(each))
 
     def encoding() -> None:
         with ThreadPoolExecutor(workers()) as pool:
             jobs = [
-                pool.submit(save_picture, folder / "encoded" / f"{i}.png", pixels[i % faces], {})
-                for i in range(pictures)
+                pool.submit(save_image, folder / "encoded" / f"{i}.png", pixels[i % faces], {}) for i in range(images)
             ]
             for job in jobs:
                 job.result()
@@ -80,7 +79,7 @@ def overlap(rounds: int, faces: int, folder: Path) -> None:
     with patch("ifgan_pl.stages.edit.open_generator", return_value=(editor.generator, numerics)):
         times = alternate(calls, rounds)
     for name, values in times.items():
-        print(f"{name}: {pictures / statistics.median(values):.2f} pictures/s")
+        print(f"{name}: {images / statistics.median(values):.2f} images/s")
     slower = [max(pair) for pair in zip(times["synthesis alone"], times["encoding alone"], strict=True)]
     share = statistics.median(s / t for s, t in zip(slower, times["with files"], strict=True))
     print(f"with files / smaller of the two: {share:.2f} (.90 asked)")

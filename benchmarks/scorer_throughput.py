@@ -1,6 +1,6 @@
 """Training throughput of the scorer on a folder of JPEGs, as a share of the same model fed from memory.
 
-    python benchmarks/scorer_throughput.py [--pictures 1024] [--rounds 3] [--backbone small] [--accelerator auto]
+    python benchmarks/scorer_throughput.py [--images 1024] [--rounds 3] [--backbone small] [--accelerator auto]
 
 Both go through ``Trainer.fit`` with augmentation on the device, turn about in one process. The folder is decoded once
 into the cache; ``with decoding`` charges that to one training of ``--epochs`` epochs.
@@ -39,7 +39,7 @@ class InMemory(pl.LightningDataModule):
 
 
 def write_jpegs(folder: Path, count: int, side: int) -> None:
-    """Smooth random pictures, about as many bytes as a photograph of that size."""
+    """Smooth random images, about as many bytes as a photograph of that size."""
     generator = np.random.default_rng(0)
     lines = ["file,smile,age"]
     for i in range(count):
@@ -80,7 +80,7 @@ def fit(model: FacialAttributeScorer, data: pl.LightningDataModule, accelerator:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=1024)
+    parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--side", type=int, default=256, help="of the JPEGs, in pixels")
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=64)
@@ -91,7 +91,7 @@ def main() -> None:
     args = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        write_jpegs(Path(folder), args.pictures, args.side)
+        write_jpegs(Path(folder), args.images, args.side)
         start = time.perf_counter()
         data = TableData(
             folder,
@@ -111,10 +111,10 @@ def main() -> None:
     from_folder, from_memory = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratio = statistics.median(memory_s / folder_s for folder_s, memory_s in pairs)
     share = args.epochs * from_memory / (args.epochs * from_folder + decoding)
-    print(f"backbone {args.backbone} at {args.image_size}², {count} pictures, {torch.get_num_threads()} threads")
-    print(f"decoding          {args.pictures / decoding:8.1f} pictures/s, once")
-    print(f"from the folder   {count / from_folder:8.1f} pictures/s")
-    print(f"from memory       {count / from_memory:8.1f} pictures/s")
+    print(f"backbone {args.backbone} at {args.image_size}², {count} images, {torch.get_num_threads()} threads")
+    print(f"decoding          {args.images / decoding:8.1f} images/s, once")
+    print(f"from the folder   {count / from_folder:8.1f} images/s")
+    print(f"from memory       {count / from_memory:8.1f} images/s")
     print(f"ratio             {ratio:8.3f}   (issue: >= 0.85)")
     print(f"with decoding     {share:8.3f}   over {args.epochs} epochs")
 

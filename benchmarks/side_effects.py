@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--boundary", required=True, help="fitted without side effects")
     parser.add_argument("--faces", type=int, default=512)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--images", help="folder of the pictures of faces.csv; by default they are made, half an hour")
+    parser.add_argument("--images", help="folder of the images of faces.csv; by default they are made, half an hour")
     parser.add_argument("--out", type=Path, default=Path("runs/edit-precision"))
     args = parser.parse_args()
     files = {"shipped": resource("checkpoints/scorer-faces.ckpt")}
@@ -46,20 +46,20 @@ def main() -> None:
     boundary = LinearBoundary.load(args.boundary)
 
     def look(codes: Tensor) -> Tensor:
-        """Scores (scorers, faces, attributes) of pictures of codes, in batches."""
+        """Scores (scorers, faces, attributes) of images of codes, in batches."""
         batches = []
         with torch.inference_mode():
             for batch in torch.split(codes, 64):
-                pictures = synthesise(generator, batch, space="w", resolution=128).clamp(-1, 1)
-                batches.append(torch.stack([map_micro_batches(s, pictures).double() for s in scorers.values()]))
+                images = synthesise(generator, batch, space="w", resolution=128).clamp(-1, 1)
+                batches.append(torch.stack([map_micro_batches(s, images).double() for s in scorers.values()]))
         return torch.cat(batches, 1)
 
-    sd = look(codes).std(1, keepdim=True)
+    std = look(codes).std(1, keepdim=True)
     rows = []
     for target, name in enumerate(NAMES):
         own = boundary.attributes[attribute_index(name, boundary.attributes)]
         step = boundary.edit_shift({own: 1.0}, hold="all").to(codes)
-        moved = ((look(codes + step) - look(codes - step)) / 2 / sd).mean(1)  # (scorers, attributes)
+        moved = ((look(codes + step) - look(codes - step)) / 2 / std).mean(1)  # (scorers, attributes)
         rows.append(moved / moved[:, target, None])
     seen = torch.stack(rows, 1).cpu().numpy()  # (scorers, targets, attributes)
     np.set_printoptions(precision=3, suppress=True)

@@ -42,7 +42,7 @@ def official(folder: Path, resolution: int) -> Any:
 
 
 def speed(folder: Path | None, rounds: int) -> None:
-    """Seconds a picture at 256², batch 1, and the ratio."""
+    """Seconds an image at 256², batch 1, and the ratio."""
     ours = StyleGAN2(img_resolution=256, channels=CHANNELS[:7]).eval().requires_grad_(False)
     for parameter in ours.parameters():
         parameter.normal_()

@@ -1,9 +1,9 @@
 """Full synthesis of ffhq-mobile: eager, compiled, bf16 and OpenVINO in f32; on a GPU also batch sizes and the preview.
 
-    python benchmarks/synthesis_speed.py [--rounds 9] [--pictures 8] [--device cpu]
+    python benchmarks/synthesis_speed.py [--rounds 9] [--images 8] [--device cpu]
 
-On a CPU all calls take turns in one process: one picture (latency), and many on all cores (throughput). Errors are
-against eager float32, of pictures clipped to [-1, 1] and of the shipped scorer's scores in standard deviations.
+On a CPU all calls take turns in one process: one image (latency), and many on all cores (throughput). Errors are
+against eager float32, of images clipped to [-1, 1] and of the shipped scorer's scores in standard deviations.
 On a GPU each line also gives the share of the card's memory bandwidth and arithmetic: bytes are those of reading and
 writing every layer's input and output once, operations are counted by PyTorch; both are set against what a copy and a
 matrix product reach on that card.
@@ -39,7 +39,7 @@ GPU_KINDS: dict[str, dict[str, Any]] = {**KINDS, "eager TF32": {}, "eager float1
 
 
 def openvino_synthesis() -> Callable[[Tensor], object]:
-    """The published graph in f32 on all cores, a picture at a time."""
+    """The published graph in f32 on all cores, an image at a time."""
     import openvino
 
     files = download(EMBEDDED["ffhq-mobile"])
@@ -59,7 +59,7 @@ def on_cpu(rounds: int, count: int) -> None:
         for resolution in generator.resolutions:
             start = time.perf_counter()
             synthesise(generator, codes[:1], space="w", resolution=resolution)
-            print(f"first picture {resolution}², {kind}: {time.perf_counter() - start:.1f} s")
+            print(f"first image {resolution}², {kind}: {time.perf_counter() - start:.1f} s")
     openvino = openvino_synthesis()
 
     def turns(some: Tensor) -> dict[str, list[float]]:
@@ -68,30 +68,30 @@ def on_cpu(rounds: int, count: int) -> None:
         }
         return alternate({**calls, "OpenVINO float32": lambda: openvino(some)}, rounds)
 
-    for name, some in (("one picture", codes[:1]), (f"{count} pictures, all cores", codes)):
+    for name, some in (("one image", codes[:1]), (f"{count} images, all cores", codes)):
         times = turns(some)
         for kind, values in times.items():
             each = statistics.median(values) / len(some)
-            print(f"{name}, {kind}: {each:.3f} s a picture, {ratio(times, kind, 'OpenVINO float32'):.2f} of OpenVINO")
+            print(f"{name}, {kind}: {each:.3f} s an image, {ratio(times, kind, 'OpenVINO float32'):.2f} of OpenVINO")
     errors(generators)
 
 
 def errors(generators: dict[str, Generator], count: int = 24) -> None:
-    """How far each kind is from eager float32: pictures, and scores in units of their sd over the same faces."""
+    """How far each kind is from eager float32: images, and scores in units of their std over the same faces."""
     codes = sample_codes(generators["eager float32"], range(count))
     scorer = load_scorer(resource("checkpoints/scorer-faces.ckpt")).to(codes.device)
     for resolution in (128, 1024):
-        pictures, scores = {}, {}
+        images, scores = {}, {}
         for kind, generator in generators.items():
-            pictures[kind] = synthesise(generator, codes, space="w", resolution=resolution).clamp(-1, 1)
-            scores[kind] = map_micro_batches(scorer, pictures[kind])
-        sd = scores["eager float32"].std(dim=0)
+            images[kind] = synthesise(generator, codes, space="w", resolution=resolution).clamp(-1, 1)
+            scores[kind] = map_micro_batches(scorer, images[kind])
+        std = scores["eager float32"].std(dim=0)
         for kind in list(generators)[1:]:
-            difference = (pictures[kind] - pictures["eager float32"]).abs()
-            moved = ((scores[kind] - scores["eager float32"]) / sd).abs()
+            difference = (images[kind] - images["eager float32"]).abs()
+            moved = ((scores[kind] - scores["eager float32"]) / std).abs()
             print(
-                f"{resolution}², {kind} against eager float32: pictures {difference.max():.2g} at most, "
-                f"{difference.mean():.2g} on average; scores {moved.max():.2g} sd, {moved.mean():.2g} on average"
+                f"{resolution}², {kind} against eager float32: images {difference.max():.2g} at most, "
+                f"{difference.mean():.2g} on average; scores {moved.max():.2g} std, {moved.mean():.2g} on average"
             )
 
 
@@ -128,7 +128,7 @@ def timed_on_gpu(call: Callable[[], object], rounds: int) -> float:
 
 
 def on_gpu(rounds: int) -> None:
-    """Pictures a second by precision, batch size and path, and the share of the card that this is; then errors."""
+    """Images a second by precision, batch size and path, and the share of the card that this is; then errors."""
     large = torch.empty(2**28, device="cuda")
     bandwidth = 2 * large.nbytes / timed_on_gpu(large.clone, rounds)
     del large
@@ -150,7 +150,7 @@ def on_gpu(rounds: int) -> None:
                     plain.synthesis(codes, resolution)
                 moved = traffic(plain, partial(plain.synthesis, codes, resolution))
                 print(
-                    f"{resolution}², {kind}, batch {batch}: {batch / seconds:.1f} pictures/s, "
+                    f"{resolution}², {kind}, batch {batch}: {batch / seconds:.1f} images/s, "
                     f"{moved / seconds / bandwidth:.0%} of bandwidth, "
                     f"{counter.get_total_flops() / seconds / peak:.0%} of arithmetic",
                     flush=True,
@@ -162,7 +162,7 @@ def on_gpu(rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     options = parser.parse_args()
     print(f"PyTorch {torch.__version__}, {numerics_of(options.device).device}")
@@ -170,7 +170,7 @@ def main() -> None:
         if options.device == "cuda":
             on_gpu(options.rounds)
         else:
-            on_cpu(options.rounds, options.pictures)
+            on_cpu(options.rounds, options.images)
 
 
 if __name__ == "__main__":

@@ -30,16 +30,16 @@ from ifgan_pl.stages.trainer import launched
 TRAIN = """Find linear semantics in the latent space of a face generator.
 
 The stages, each of which ends in files and runs by itself:
-  scorer    labelled pictures -> a facial-attribute scorer
-  score     seed and index -> codes, pictures, scores           (runs/default/scores)
-            --images DIR: picture files -> a table              (runs/default/images.csv)
+  scorer    labelled images -> a facial-attribute scorer
+  score     seed and index -> codes, images, scores           (runs/default/scores)
+            --images DIR: image files -> a table              (runs/default/images.csv)
   boundary  codes and scores -> one hyperplane an attribute     (runs/default/boundary.safetensors)
   report    what the boundaries do: tables and figures          (runs/default/report/index.html)
   preview   train the cheap preview head of ffhq-mobile
   convert   FILE OUT.safetensors: write a StyleGAN or PGGAN file as portable safetensors
-  all       score, boundary and report, whatever is not fresh   (the default)
+  all       score, boundary and report, whatever is not up to date   (the default)
 """
-IMAGES = "folders and files of pictures to score instead of samples, into the CSV --out; --scorer says by which scorer"
+IMAGES = "folders and files of images to score instead of samples, into the CSV --out; --scorer says by which scorer"
 EDIT = """Edit faces along the boundaries of their generator.
 
   python edit.py --attribute smile                        8 faces, smile from -3 to +3 standard deviations
@@ -51,13 +51,13 @@ Needs no training: boundaries of five attributes ship for ffhq-mobile.
 """
 
 
-FORMATS_HELP = """any of: png, jpg (a picture of every face and step); gif, webp, mp4 (an animation of every face,
+FORMATS_HELP = """any of: png, jpg (an image of every face and step); gif, webp, mp4 (an animation of every face,
 through its steps and back; more --steps make it smoother; mp4 needs PyAV: pip install 'ifgan_pl[video]'); strip
 (labelled sheets, a row a face); grid (labelled sheets, one for each step); html (a gallery, index.html)"""
 FLAGS = {
     "allow_numerics_change": "continue a store begun on another device or precision",
     "compile": "torch.compile of synthesis: half a minute the first time, pays most on a GPU (needs a C++ compiler)",
-    "pictures": "also keep the scored pictures, as pictures/<index>.jpg in the store",
+    "pictures": "also keep the scored images, as pictures/<index>.jpg in the store",
     "resume": "continue an interrupted run from checkpoints/last.ckpt beside --out",
 }
 """Options of stages that are given without a value."""
@@ -123,7 +123,7 @@ STAGES: dict[str, tuple[Callable[..., Any], str]] = {
     "convert": (convert, "write a generator file as portable safetensors"),
     "boundary": (boundary, "fit the boundaries of all attributes"),
     "report": (report, "measure what the boundaries do"),
-    "all": (run_all, "score, boundary and report, whatever is not fresh"),
+    "all": (run_all, "score, boundary and report, whatever is not up to date"),
 }
 
 
@@ -139,7 +139,7 @@ def edit_parser() -> Parser:
     what.add_argument(
         "--range", nargs=2, type=float, default=[-3.0, 3.0], metavar=("LOW", "HIGH"), help="of --attribute"
     )
-    what.add_argument("--steps", type=int, default=7, help="pictures over --range")
+    what.add_argument("--steps", type=int, default=7, help="images over --range")
     what.add_argument("--unit", default="std", help="std: standard deviations of the score; latent: the paper's α")
     what.add_argument("--mode", default="shift", help="shift adds to each face; to moves each face to that value")
     what.add_argument(

@@ -160,7 +160,7 @@ def test_boundaries_from_files_of_the_original(tmp_path: Path, capsys: pytest.Ca
     cli.train(arguments)
     assert "smile from 400 codes" in capsys.readouterr().out
     cli.train(arguments)
-    assert "fresh" in capsys.readouterr().out
+    assert "up to date" in capsys.readouterr().out
     cli.train([*arguments, "--seed", "1"])
     assert "seed 0 -> 1" in capsys.readouterr().out
 
@@ -217,7 +217,7 @@ def test_an_interrupted_edit_is_resumed(tmp_path: Path, capsys: pytest.CaptureFi
     assert contents(out) == whole
     capsys.readouterr()
     cli.edit([*arguments, "--resume"])
-    assert "edit: fresh" in capsys.readouterr().out
+    assert "edit: up to date" in capsys.readouterr().out
 
 
 def test_a_store_of_another_machine_needs_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,7 +249,7 @@ def test_no_network_and_a_corrupt_cache_are_one_line(
     assert "delete it" in failure(cli.train, capsys, *arguments)
 
 
-def test_pictures_are_kept_on_request_also_later(tmp_path: Path) -> None:
+def test_images_are_kept_on_request_also_later(tmp_path: Path) -> None:
     out = tmp_path / "s"
     arguments = [*SCORE, "--num", "20", "--out", str(out), *CPU]
     cli.train(arguments)

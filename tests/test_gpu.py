@@ -42,16 +42,16 @@ def test_a_store_of_the_cpu_is_not_continued_in_silence(tmp_path: Path, capsys: 
     assert "another numerics record" in capsys.readouterr().err
 
 
-def test_pictures_do_not_depend_on_their_batch_and_agree_with_the_cpu() -> None:
-    pictures = {}
+def test_images_do_not_depend_on_their_batch_and_agree_with_the_cpu() -> None:
+    images = {}
     for device in ("cpu", "cuda"):
         editor = Editor(load_generator("ffhq-mobile", device=device), LinearBoundary.load(BOUNDARY))
         with torch.inference_mode():
-            pictures[device] = editor.edit(range(3), smile=2.0, hold="all")
+            images[device] = editor.edit(range(3), smile=2.0, hold="all")
             alone = editor.edit([1], smile=2.0, hold="all")
-        assert pictures[device].device.type == device
-        assert torch.equal(pictures[device][1:2], alone)
-    torch.testing.assert_close(pictures["cuda"].cpu(), pictures["cpu"], rtol=0, atol=1e-3)
+        assert images[device].device.type == device
+        assert torch.equal(images[device][1:2], alone)
+    torch.testing.assert_close(images["cuda"].cpu(), images["cpu"], rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("solver", ["ridge", "logistic", "squared_hinge", "hinge"])

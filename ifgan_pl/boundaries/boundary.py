@@ -19,7 +19,7 @@ METRICS = ("covariance", "sqrt", "identity")
 KINDS = ("binary", "continuous")
 SPACES = ("z", "w", "w+")
 FORMAT = "boundary/1"
-STATISTICS = {"lambdas": (), "offsets": (), "score_mean": (), "score_sd": (), "calibration": (2,)}
+STATISTICS = {"lambdas": (), "offsets": (), "score_mean": (), "score_std": (), "calibration": (2,)}
 """Buffers with one row for each attribute, and the rest of their shapes."""
 
 
@@ -41,7 +41,7 @@ class LinearBoundary(nn.Module):
         truncation: ψ of the sample; ``None``: mixed or unknown. For information.
         lambdas: (m,) score change per latent unit along the normal (section 3.1); ``None``: unknown (NaN).
         offsets: (m,) score on the boundary; the linear model is ``score = λ (nᵀx + b) + offset``.
-        score_mean, score_sd: (m,) of the sample.
+        score_mean, score_std: (m,) of the sample.
         calibration: (m, 2) slope and intercept of the logit of the attribute's probability in the distance.
         code_mean, covariance: (d,) and (d, d) of the sample's codes; ``None``: unknown (in Z: 0 and the identity).
         metric: the default of :meth:`direction` and :meth:`edit_shift`; ``covariance``, ``sqrt`` or ``identity``.
@@ -52,7 +52,7 @@ class LinearBoundary(nn.Module):
     lambdas: Tensor
     offsets: Tensor
     score_mean: Tensor
-    score_sd: Tensor
+    score_std: Tensor
     calibration: Tensor
     code_mean: Tensor | None
     covariance: Tensor | None
@@ -72,7 +72,7 @@ class LinearBoundary(nn.Module):
         lambdas: Tensor | None = None,
         offsets: Tensor | None = None,
         score_mean: Tensor | None = None,
-        score_sd: Tensor | None = None,
+        score_std: Tensor | None = None,
         calibration: Tensor | None = None,
         code_mean: Tensor | None = None,
         covariance: Tensor | None = None,
@@ -102,7 +102,7 @@ class LinearBoundary(nn.Module):
         self.metrics, self.provenance = dict(metrics or {}), dict(provenance or {})
         self.normals = nn.Parameter(normals.detach().clone())
         self.biases = nn.Parameter(normals.new_zeros(count) if biases is None else biases.detach().to(normals).clone())
-        for name, value in zip(STATISTICS, (lambdas, offsets, score_mean, score_sd, calibration), strict=True):
+        for name, value in zip(STATISTICS, (lambdas, offsets, score_mean, score_std, calibration), strict=True):
             unknown = normals.new_full((count, *STATISTICS[name]), torch.nan)
             self.register_buffer(name, unknown if value is None else value.to(normals))
         if space == "z" and covariance is None:
@@ -230,7 +230,7 @@ class LinearBoundary(nn.Module):
         chosen = [*edited, *held]
         wanted = self.normals.new_tensor([*edited.values(), *[0.0] * len(held)], dtype=torch.float64)
         if unit == "std":
-            sizes = (self.score_sd / self.lambdas)[chosen].double()
+            sizes = (self.score_std / self.lambdas)[chosen].double()
             unknown = [self.attributes[i] for i, size in zip(chosen, sizes, strict=True) if not size.isfinite()]
             if unknown:
                 raise UserError(
@@ -317,6 +317,8 @@ class LinearBoundary(nn.Module):
         tensors, metadata = load_tensors(path)
         if metadata.pop("format", None) != FORMAT:
             raise UserError(f"{path} is not a boundary file of this version ({FORMAT})")
+        if "score_sd" in tensors:  # its name in files of version 0.1
+            tensors["score_std"] = tensors.pop("score_sd")
         try:
             arguments: dict[str, Any] = {**tensors, **metadata}
             boundary = cls(**arguments)

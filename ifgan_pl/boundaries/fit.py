@@ -135,14 +135,14 @@ def fit_boundary(
     if effects.any():
         rows = [names.index(column.name) for column in columns]
         effects = effects[rows][:, rows]
-        strengths = normals.new_tensor([entry["lambda"] / entry["sd"] for entry in fitted]).clamp_min(0)
+        strengths = normals.new_tensor([entry["lambda"] / entry["std"] for entry in fitted]).clamp_min(0)
         mean = problem.statistics.mean.to(normals)
         normals, biases, strengths = counter(normals, biases, strengths, mean, effects)
         plain, fitted = fitted, measured(normals, biases)
         for j, (entry, before) in enumerate(zip(fitted, plain, strict=True)):
             entry["significance"] = before["significance"]
             if effects[:, j].any():
-                entry["lambda"] = float(strengths[j]) * entry["sd"]
+                entry["lambda"] = float(strengths[j]) * entry["std"]
                 entry["offset"] = entry["mean"] - entry["lambda"] * float(normals[j] @ mean + biases[j])
     figures = {column.name: entry["metrics"] for column, entry in zip(columns, fitted, strict=True)}
     for j, column in enumerate(columns):
@@ -180,7 +180,7 @@ def fit_boundary(
         lambdas=gather("lambda"),
         offsets=gather("offset"),
         score_mean=gather("mean"),
-        score_sd=gather("sd"),
+        score_std=gather("std"),
         calibration=gather("calibration"),
         code_mean=problem.statistics.mean.cpu(),
         covariance=None if space == "z" else problem.statistics.covariance.cpu(),

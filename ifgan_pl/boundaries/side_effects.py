@@ -44,7 +44,7 @@ def counter(
     Args:
         normals: (m, d) floating, unit.
         biases: (m,).
-        strengths: (m,) standard deviations of the score per unit along the normal, λ / sd; those of attributes with
+        strengths: (m,) standard deviations of the score per unit along the normal, λ / std; those of attributes with
             effects on others must be positive.
         mean: (d,) of the codes, where the planes keep what they say.
         effects: (m, m), zero on the diagonal; see :func:`effects_of`.

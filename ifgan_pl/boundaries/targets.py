@@ -51,7 +51,7 @@ class Column:
             raise UserError(f"all {count} scores are {float(values[0]):g}; a boundary needs scores that differ")
         unit = bool(((values >= 0) & (values <= 1)).all())
         self.kind = kind or ("binary" if unit or _two_valued(values) else "continuous")
-        self.mean, self.sd = float(values.mean()), float(values.std())
+        self.mean, self.std = float(values.mean()), float(values.std())
         self.threshold = threshold_of(values, self.kind)
         above = int((values > self.threshold).sum())
         if self.kind == "binary" and min(above, count - above) < LEAST:
@@ -103,17 +103,17 @@ class Column:
         """(N,) what least squares predicts, of mean 0 and deviation 1, and where the threshold lies on that scale.
 
         Of a binary attribute its probability: how far beyond sure a logit is tells of the scorer more than of the
-        picture.
+        image.
         """
         values, threshold = (self.probability(), 0.5) if self.kind == "binary" else (self.scores, self.threshold)
-        mean, sd = values[self.valid].mean(), values[self.valid].std()
-        return (values - mean) / sd, float((threshold - mean) / sd)
+        mean, std = values[self.valid].mean(), values[self.valid].std()
+        return (values - mean) / std, float((threshold - mean) / std)
 
     def probability(self) -> Tensor:
         """(N,) soft label in [0, 1]: how surely a sample lies on the attribute's side."""
         values = self.scores[self.valid]
         if self.kind == "continuous":
-            return (1.702 * (self.scores - self.threshold) / self.sd).sigmoid()  # nearly a normal percentile
+            return (1.702 * (self.scores - self.threshold) / self.std).sigmoid()  # nearly a normal percentile
         if _two_valued(values):
             return (self.scores > self.threshold).double()
         return self.scores if self.threshold == 0.5 else self.scores.sigmoid()
@@ -158,7 +158,7 @@ class Column:
             "significance": correlation * float(1 / share.square().sum()) ** 0.5,  # in standard errors of no relation
             "offset": offset,
             "mean": self.mean,
-            "sd": self.sd,
+            "std": self.std,
             "calibration": [float(platt.weights) / unit, float(platt.biases)],
             "metrics": {**self._accuracies(distance, slope, offset), "r2": r2},
         }

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 LARGE = 256
-"""Side in pixels above which a picture is large: a GPU computes fewer of them at once."""
+"""Side in pixels above which an image is large: a GPU computes fewer of them at once."""
 THREADS = 1
 """Intra-op threads of a micro-batch on the CPU."""
 
@@ -33,12 +33,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Numerics:
-    """What decides the bits of scores and pictures, apart from codes and weights; equal records, equal bits.
+    """What decides the bits of scores and images, apart from codes and weights; equal records, equal bits.
 
     Attributes:
         device: model name of the processor or GPU.
         dtype: of synthesis; mapping and the scorer compute in float32.
-        micro_batch: samples computed at once, of small pictures and of large ones; the last micro-batch is padded.
+        micro_batch: samples computed at once, of small images and of large ones; the last micro-batch is padded.
         threads: intra-op threads on a CPU.
         compile: the C++ compiler behind ``torch.compile`` of synthesis; False where that is not used.
         tf32: whether matrix products and convolutions on a GPU may round to TF32.
@@ -54,19 +54,19 @@ class Numerics:
     torch: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For a manifest or a picture's provenance."""
+        """For a manifest or an image's provenance."""
         return asdict(self)
 
 
 def micro_batch(device: torch.device, side: int = 0) -> int:
     """Samples computed at once.
 
-    On a CPU one. On a GPU 64, which a small network needs to fill it, or 16 pictures of more than :data:`LARGE` pixels,
+    On a CPU one. On a GPU 64, which a small network needs to fill it, or 16 images of more than :data:`LARGE` pixels,
     which nearly fill it and need more memory each.
 
     Args:
         device: that computes.
-        side: of the pictures that are synthesised, in pixels; 0: codes, scores.
+        side: of the images that are synthesised, in pixels; 0: codes, scores.
     """
     if device.type == "cpu":
         return 1
@@ -113,7 +113,7 @@ def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor, *, si
     Args:
         function: (n, …) -> (n, …), each row a function of its row alone.
         codes: (N, …), N ≥ 1.
-        side: of the pictures that the function synthesises, which decides that size; 0: it does not.
+        side: of the images that the function synthesises, which decides that size; 0: it does not.
 
     Returns:
         the results, concatenated: (N, …), on the codes' device.
@@ -140,7 +140,7 @@ def map_micro_batches(function: Callable[[Tensor], Tensor], codes: Tensor, *, si
 def map_on_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """``[function(item) for item in items]``, by this thread and as many more as cores are left.
 
-    Calls nest: pictures take the cores first, and the strips of one share what they leave. This thread works alone
+    Calls nest: images take the cores first, and the strips of one share what they leave. This thread works alone
     where gradients are recorded, for they are summed in the order of the operations, and where an operation has more
     threads than one.
     """
@@ -216,7 +216,7 @@ def alone() -> Iterator[None]:
 
 
 def use_one_thread() -> None:
-    """Apply the record's thread count, and keep freed memory for the next picture.
+    """Apply the record's thread count, and keep freed memory for the next image.
 
     glibc returns blocks of several MB to the kernel when they are freed, and gets them back page by page, zeroed: that
     is most of the cost of a large elementwise operation. Kept in the heap they cost nothing.

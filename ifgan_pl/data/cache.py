@@ -1,4 +1,4 @@
-"""Pictures in one memory-mapped array, made once and kept; broken ones are counted, named and left out."""
+"""Images in one memory-mapped array, made once and kept; broken ones are counted, named and left out."""
 
 import json
 import os
@@ -18,23 +18,23 @@ from ifgan_pl.images.read import decode_or_name, warn_of_broken
 def build_array(
     path: Path, count: int, size: int, blocks: Iterable[tuple[int, Sequence[NDArray[np.uint8] | str]]], what: str
 ) -> None:
-    """Write a picture array and, beside it, the names of what is broken.
+    """Write an image array and, beside it, the names of what is broken.
 
     Args:
         path: of the ``.npy`` file; a ``.json`` of the same name holds the broken ones.
-        count, size: number and side of the pictures.
-        blocks: (first position, pictures (3, size, size) uint8, or the name of a broken one), in any order.
+        count, size: number and side of the images.
+        blocks: (first position, images (3, size, size) uint8, or the name of a broken one), in any order.
         what: description of the progress bar.
     """
     broken: dict[str, str] = {}
-    with atomic_path(path) as temporary, tqdm(total=count, desc=what, unit="picture") as bar:
+    with atomic_path(path) as temporary, tqdm(total=count, desc=what, unit="image") as bar:
         images = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, 3, size, size))
         for first, block in blocks:
-            for position, picture in enumerate(block, first):
-                if isinstance(picture, str):
-                    broken[str(position)] = picture
+            for position, image in enumerate(block, first):
+                if isinstance(image, str):
+                    broken[str(position)] = image
                 else:
-                    images[position] = picture
+                    images[position] = image
             bar.update(len(block))
         images.flush()
         del images
@@ -42,10 +42,10 @@ def build_array(
 
 
 def open_array(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Open an array of :func:`build_array`; warns of broken pictures.
+    """Open an array of :func:`build_array`; warns of broken images.
 
     Returns:
-        (N, 3, size, size) uint8, memory-mapped, zeros where a picture is broken; (N,) whether it is whole.
+        (N, 3, size, size) uint8, memory-mapped, zeros where an image is broken; (N,) whether it is whole.
 
     Raises:
         UserError: the cache is corrupt.
@@ -71,7 +71,7 @@ def decoded_path(files: Sequence[Path], size: int, cache_dir: Path) -> Path:
             return str(path), -1, -1
         return str(path), stat.st_size, stat.st_mtime_ns
 
-    return cache_dir / f"pictures-{size}-{json_digest([stamp(f.absolute()) for f in files])[:16]}.npy"
+    return cache_dir / f"images-{size}-{json_digest([stamp(f.absolute()) for f in files])[:16]}.npy"
 
 
 def decode_all(files: Sequence[Path], size: int, cache_dir: Path, workers: int | None = None) -> Path:

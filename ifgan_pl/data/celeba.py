@@ -27,14 +27,14 @@ SPLITS = np.array(["train", "select", "report"])
 
 
 def yaw_from_landmarks(points: Tensor) -> Tensor:
-    """Yaw in degrees from five landmarks, positive where the nose points to the right of the picture.
+    """Yaw in degrees from five landmarks, positive where the nose points to the right of the image.
 
     In a turned head the eyes draw together as cos θ and the nose leaves the line from between the eyes to between the
     corners of the mouth as sin θ; tan θ is their ratio for a nose as far in front of the eyes as half their distance.
-    A roll in the plane of the picture changes nothing.
+    A roll in the plane of the image changes nothing.
 
     Args:
-        points: (N, 5, 2) left eye, right eye, nose, left and right corner of the mouth (left of the picture), in any
+        points: (N, 5, 2) left eye, right eye, nose, left and right corner of the mouth (left of the image), in any
             unit, square pixels.
 
     Returns:
@@ -59,7 +59,7 @@ def yaw_from_landmarks(points: Tensor) -> Tensor:
 class CelebAData(AttributeData):
     """CelebA as torchvision lays it out: ``ROOT/celeba/img_align_celeba/*.jpg`` and its text files.
 
-    The centre square (178²) of each aligned picture. The official partition: train fits, valid selects, test reports.
+    The centre square (178²) of each aligned image. The official partition: train fits, valid selects, test reports.
     Attributes are CelebA's, in lower case, ``smiling`` as ``smile``.
 
     Args:
@@ -114,7 +114,7 @@ class CelebAData(AttributeData):
         self._read = LabelTable(files, targets, split)
 
     def table(self) -> LabelTable:
-        """Labels of all pictures."""
+        """Labels of all images."""
         return self._read
 
 

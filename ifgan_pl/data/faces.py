@@ -1,4 +1,4 @@
-"""Labelled samples of a generator: labels and codes are kept, the pictures are made again from them."""
+"""Labelled samples of a generator: labels and codes are kept, the images are made again from them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,9 +37,9 @@ class FacesData(AttributeData):
         latents: safetensors file with ``z`` (N, z_dim), one row a line of ``labels``; ``None``: ``labels`` has the
             columns ``seed`` and ``index`` of the package's own sample stream.
         generator: name of the generator whose samples they are.
-        resolution: side of a cheaper native picture (128: the preview of ``ffhq-mobile``); ``None``: full synthesis.
+        resolution: side of a cheaper native image (128: the preview of ``ffhq-mobile``); ``None``: full synthesis.
         attributes: name -> ``binary`` or ``continuous``; a label between 0 and 1 is a probability.
-        device: where pictures are made; ``None``: a GPU where there is one.
+        device: where images are made; ``None``: a GPU where there is one.
         image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`. Full synthesis is averaged
             down to ``image_size``.
     """
@@ -106,10 +106,12 @@ class FacesData(AttributeData):
         if self.resolution is not None and self.resolution not in generator.resolutions:
             raise UserError(f"{self.generator} gives {generator.resolutions} pixels, not resolution={self.resolution}")
         z = self.z(generator.z_dim)
-        return synthesise(generator, z, self.truncation, self.resolution, self.image_size, self.cache_dir, self.device)
+        return cached_images(
+            generator, z, self.truncation, self.resolution, self.image_size, self.cache_dir, self.device
+        )
 
 
-def synthesise(
+def cached_images(
     generator: Generator,
     z: Tensor,
     truncation: Tensor,
@@ -118,14 +120,14 @@ def synthesise(
     cache_dir: Path,
     device: str = "cpu",
 ) -> Path:
-    """Pictures of codes, made once and kept.
+    """Images of codes, made once and kept.
 
     Args:
         generator: on ``device``.
         z: (N, z_dim) float32.
         truncation: (N, 1) float32.
-        resolution: side of a native picture; ``None``: full synthesis.
-        image_size: side to which pictures are averaged.
+        resolution: side of a native image; ``None``: full synthesis.
+        image_size: side to which images are averaged.
         cache_dir: where the array goes, under a name that depends on all of the above.
 
     Returns:
@@ -139,7 +141,7 @@ def synthesise(
     side = resolution or generator.img_resolution
     step = micro_batch(torch.device(device), side) * (4 * workers() if torch.device(device).type == "cpu" else 1)
 
-    def picture(codes: Tensor) -> Tensor:
+    def small_image(codes: Tensor) -> Tensor:
         image = generator.synthesis(codes, resolution).clamp(-1, 1)
         return (to_square(image, image_size) * 127.5 + 127.5).round().to(torch.uint8)
 
@@ -147,7 +149,7 @@ def synthesise(
         with torch.no_grad():
             for first in range(0, len(z), step):
                 code = truncated(generator, z[first : first + step].to(device), truncation[first : first + step])
-                yield first, list(map_micro_batches(picture, code, side=side).cpu().numpy())
+                yield first, list(map_micro_batches(small_image, code, side=side).cpu().numpy())
 
     what = f"{generator.name} at {side}²"
     build_array(path, len(z), image_size, blocks(), what)

@@ -11,7 +11,7 @@ import torch
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.data.labelled import AttributeData, LabelTable, set_aside
-from ifgan_pl.images.read import find_pictures
+from ifgan_pl.images.read import find_images
 
 log = logging.getLogger(__name__)
 ATTRIBUTES = {
@@ -27,19 +27,19 @@ TRAINING_PICTURES = 60_000
 
 
 class FFHQData(AttributeData):
-    """FFHQ pictures ``IMAGES/**/NNNNN.png`` (or .jpg) with ``FEATURES/NNNNN.json``.
+    """FFHQ images ``IMAGES/**/NNNNN.png`` (or .jpg) with ``FEATURES/NNNNN.json``.
 
     Attributes: ``eyeglasses`` (any but NoGlasses), ``smile`` (the features' own probability), ``male``, ``age``
-    (years), ``yaw`` and ``pitch`` (degrees). Of several faces the largest counts, of none the picture is left out.
+    (years), ``yaw`` and ``pitch`` (degrees). Of several faces the largest counts, of none the image is left out.
     The first 60,000 train, one in twenty of them set aside for selection; the other 10,000 report.
 
     Args:
-        images: folder of pictures, flat or by thousands, at any resolution.
+        images: folder of images, flat or by thousands, at any resolution.
         features: folder of the JSON files.
         image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`.
 
     Raises:
-        UserError: a folder is missing, or no picture has features.
+        UserError: a folder is missing, or no image has features.
     """
 
     def __init__(
@@ -60,28 +60,28 @@ class FFHQData(AttributeData):
         if not Path(features).is_dir():
             raise UserError(f"no such folder: {features}")
         files, targets, broken, faceless = [], [], [], []
-        for picture in find_pictures(images):
+        for image in find_images(images):
             try:
-                row = read_features(Path(features) / f"{picture.stem}.json")
+                row = read_features(Path(features) / f"{image.stem}.json")
             except (OSError, ValueError, KeyError, TypeError):
-                broken.append(picture.name)
+                broken.append(image.name)
                 continue
             if row is None:
-                faceless.append(picture.name)
+                faceless.append(image.name)
                 continue
-            files.append(str(picture))
+            files.append(str(image))
             targets.append(row)
         for names, what in ((broken, "without readable features"), (faceless, "in which the features see no face")):
             if names:
-                log.warning("left out %d pictures %s: %s", len(names), what, ", ".join(names[:5]))
+                log.warning("left out %d images %s: %s", len(names), what, ", ".join(names[:5]))
         if not files:
-            raise UserError(f"no picture in {images} has features NNNNN.json in {features}")
+            raise UserError(f"no image in {images} has features NNNNN.json in {features}")
         training = np.array([int(Path(file).stem) < TRAINING_PICTURES for file in files])
         split = set_aside(np.where(training, "train", "report"))
         self._read = LabelTable(files, torch.tensor(targets), split)
 
     def table(self) -> LabelTable:
-        """Labels of the pictures that have features."""
+        """Labels of the images that have features."""
         return self._read
 
 

@@ -26,10 +26,10 @@ SET_ASIDE, FIRST_SET_ASIDE = 20, 7
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Labels of pictures.
+    """Labels of images.
 
     Attributes:
-        files: names of the pictures, N of them.
+        files: names of the images, N of them.
         targets: (N, m) float32 in the data's own units, NaN where a label is missing.
         split: (N,) of ``train``, ``select``, ``report``.
     """
@@ -49,10 +49,10 @@ def set_aside(split: NDArray[np.str_]) -> NDArray[np.str_]:
     return split
 
 
-class LabelledPictures(Dataset[dict[str, Tensor]]):
-    """Rows of picture arrays with their labels, fetched a batch at a time.
+class LabelledImages(Dataset[dict[str, Tensor]]):
+    """Rows of image arrays with their labels, fetched a batch at a time.
 
-    Position -1 is padding: the first picture without any label, which no loss and no metric counts.
+    Position -1 is padding: the first image without any label, which no loss and no metric counts.
 
     Args:
         images: arrays (n_k, 3, H, W) uint8, numbered through: the rows of the second follow those of the first.
@@ -125,20 +125,20 @@ class PaddedSampler(DistributedSampler[int]):
 
 
 def collate(batch: Any) -> Any:
-    """Batches come whole from :meth:`LabelledPictures.__getitems__`."""
+    """Batches come whole from :meth:`LabelledImages.__getitems__`."""
     return batch
 
 
 class AttributeData(pl.LightningDataModule):
-    """Labelled pictures, decoded once into a cache, then read from memory.
+    """Labelled images, decoded once into a cache, then read from memory.
 
-    A subclass gives ``attributes`` and :meth:`table`; :meth:`build` where its pictures are not files.
+    A subclass gives ``attributes`` and :meth:`table`; :meth:`build` where its images are not files.
 
     Args:
-        image_size: side in pixels at which pictures are kept.
-        batch_size: pictures a step, on each rank.
+        image_size: side in pixels at which images are kept.
+        batch_size: images a step, on each rank.
         num_workers: processes that fetch batches; 0 is fastest while the cache fits in memory.
-        cache_dir: where the decoded pictures go; ``None``: the user's cache directory.
+        cache_dir: where the decoded images go; ``None``: the user's cache directory.
         seed: of the order of training.
     """
 
@@ -164,7 +164,7 @@ class AttributeData(pl.LightningDataModule):
         raise NotImplementedError
 
     def build(self, table: LabelTable) -> Path:
-        """Make the picture array of a table if it is not in the cache; its path."""
+        """Make the image array of a table if it is not in the cache; its path."""
         return decode_all([Path(file) for file in table.files], self.image_size, self.cache_dir)
 
     def prepare_data(self) -> None:
@@ -172,7 +172,7 @@ class AttributeData(pl.LightningDataModule):
         self.build(self.table())
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the labels and open the cache; labels of broken pictures are forgotten."""
+        """Read the labels and open the cache; labels of broken images are forgotten."""
         if self._labels is None:
             table = self.table()
             images, good = open_array(self.build(table))
@@ -188,7 +188,7 @@ class AttributeData(pl.LightningDataModule):
         return self._labels
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """Rows of a split that have a label and a whole picture."""
+        """Rows of a split that have a label and a whole image."""
         labelled = (~self.labels.targets.isnan()).any(1).numpy()
         return np.flatnonzero((self.labels.split == split) & labelled)
 
@@ -196,12 +196,12 @@ class AttributeData(pl.LightningDataModule):
         """(n, m) labels of the training rows, from which a scorer takes means and frequencies."""
         rows = self.rows("train")
         if not len(rows):
-            raise UserError("no row is left to train on: none has a label and a whole picture")
+            raise UserError("no row is left to train on: none has a label and a whole image")
         return self.labels.targets[rows]
 
     def _loader(self, split: str) -> DataLoader[dict[str, Tensor]]:
         self.setup()
-        data = LabelledPictures(self._images, self.labels.targets, self.rows(split))
+        data = LabelledImages(self._images, self.labels.targets, self.rows(split))
         trainer = self.trainer
         ranks, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
         training = split == "train"

@@ -1,4 +1,4 @@
-"""A folder of pictures with a table of labels: CSV or Parquet, any columns."""
+"""A folder of images with a table of labels: CSV or Parquet, any columns."""
 
 import csv
 import logging
@@ -94,7 +94,7 @@ def infer_kinds(attributes: Sequence[str], targets: torch.Tensor) -> dict[str, s
 
 
 class TableData(AttributeData):
-    """A folder of pictures with a table of labels.
+    """A folder of images with a table of labels.
 
     Args:
         images: folder to which the table's file names are relative.

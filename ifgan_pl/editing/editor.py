@@ -165,7 +165,7 @@ class Editor:
         if unit == "latent":
             return self.boundary.distance(codes)[:, rows]
         scores = self.boundary.predict_scores(codes)
-        return ((scores - self.boundary.score_mean) / self.boundary.score_sd)[:, rows]
+        return ((scores - self.boundary.score_mean) / self.boundary.score_std)[:, rows]
 
     def _layered(self, codes: Tensor, delta: Tensor, layers: Sequence[int]) -> Tensor:
         num_ws = self.generator.num_ws
@@ -176,8 +176,8 @@ class Editor:
         mask[list(layers)] = 1
         return ws + mask * (delta[:, None] if delta.shape[1] == ws.shape[2] else delta.view_as(ws))
 
-    def pictures(self, codes: Tensor, *, truncation: float = 0.7, resolution: int | None = None) -> Tensor:
-        """Pictures (N, 3, H, W) float32 in [-1, 1] of codes as :meth:`codes` and :meth:`shifted` give them.
+    def images(self, codes: Tensor, *, truncation: float = 0.7, resolution: int | None = None) -> Tensor:
+        """Images (N, 3, H, W) float32 in [-1, 1] of codes as :meth:`codes` and :meth:`shifted` give them.
 
         Args:
             codes: (N, d) or (N, num_ws, w_dim).
@@ -204,7 +204,7 @@ class Editor:
         resolution: int | None = None,
         **attributes: Strength,
     ) -> Tensor:
-        """Edited pictures of samples or of codes; see :meth:`codes`, :meth:`shifted` and :meth:`pictures`.
+        """Edited images of samples or of codes; see :meth:`codes`, :meth:`shifted` and :meth:`images`.
 
         ``editor.edit(range(8), smile=+2.0, hold=["age", "gender"])`` is short for ``edit={"smile": +2.0}``.
 
@@ -216,7 +216,7 @@ class Editor:
             raise UserError(f"nothing to edit: name at least one of {', '.join(self.attributes)}")
         codes = self.codes(seeds, latents=latents, space=space, seed=seed, truncation=truncation)
         codes = self.shifted(codes, changes, hold=hold, unit=unit, mode=mode, metric=metric, layers=layers)
-        return self.pictures(codes, truncation=truncation, resolution=resolution)
+        return self.images(codes, truncation=truncation, resolution=resolution)
 
 
 def parse_changes(texts: Sequence[str]) -> dict[str, float]:

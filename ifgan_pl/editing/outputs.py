@@ -20,7 +20,7 @@ from ifgan_pl.core.files import atomic_path, changed, write_json, write_text
 from ifgan_pl.editing.plan import EditPlan
 from ifgan_pl.images.gallery import gallery_page
 from ifgan_pl.images.sheets import draw_grid, draw_strip, fit
-from ifgan_pl.images.write import ANIMATIONS, STILLS, Pixels, read_provenance, save_animation, save_picture
+from ifgan_pl.images.write import ANIMATIONS, STILLS, Pixels, read_provenance, save_animation, save_image
 
 FORMATS = (*STILLS, *ANIMATIONS, "strip", "grid", "html")
 CELL = 224
@@ -104,7 +104,7 @@ class Results:
 
         Args:
             position: of the face among ``numbers``.
-            face: the picture (H, W, 3) uint8 of each column.
+            face: the image (H, W, 3) uint8 of each column.
             scores: of each column, where there is a scorer.
         """
         number, plan = self.numbers[position], self.plan
@@ -112,17 +112,17 @@ class Results:
             if suffix in STILLS:
                 for column, pixels in zip(plan.columns, face, strict=True):
                     about = plan.describe(number, dict(column.changes))
-                    save_picture(self.folder / f"{number:06d}_{column.slug}.{suffix}", pixels, about)
+                    save_image(self.folder / f"{number:06d}_{column.slug}.{suffix}", pixels, about)
             elif suffix in ANIMATIONS:
                 about = plan.describe(number, [plan.edits[i] for i in plan.frames])
                 save_animation(self.folder / f"{number:06d}.{suffix}", [face[i] for i in plan.frames], about)
-        pictures = [Image.fromarray(pixels) for pixels in face]
+        images = [Image.fromarray(pixels) for pixels in face]
         if "html" in self.formats:
-            side = min(GALLERY_CELL, pictures[0].width, GALLERY_WIDTH // len(pictures))
-            row = side_by_side(pictures, side)
-            save_picture(self.folder / gallery_picture(number), row, plan.describe(number, plan.edits))
+            side = min(GALLERY_CELL, images[0].width, GALLERY_WIDTH // len(images))
+            row = side_by_side(images, side)
+            save_image(self.folder / gallery_image(number), row, plan.describe(number, plan.edits))
         info = {**plan.describe(number, plan.edits), "scores": scores}
-        save_picture(self._part(position), side_by_side(pictures, CELL), info)
+        save_image(self._part(position), side_by_side(images, CELL), info)
 
     def _part(self, position: int) -> Path:
         return self.folder / PARTS / f"{position:08d}.png"
@@ -180,7 +180,7 @@ class Results:
                 side=CELL,
             )
             paths.append(self.folder / f"strip{suffix}.png")
-            save_picture(paths[-1], np.asarray(sheet), self.plan.describe(numbers, self.plan.edits))
+            save_image(paths[-1], np.asarray(sheet), self.plan.describe(numbers, self.plan.edits))
         return paths
 
     def _write_grids(self) -> list[Path]:
@@ -198,13 +198,13 @@ class Results:
                     side=CELL,
                 )
                 paths.append(self.folder / f"grid_{column.slug}{suffix}.png")
-                save_picture(paths[-1], np.asarray(sheet), self.plan.describe(numbers, dict(column.changes)))
+                save_image(paths[-1], np.asarray(sheet), self.plan.describe(numbers, dict(column.changes)))
         return paths
 
     def _write_gallery(self) -> Path:
         still = next((f for f in self.formats if f in STILLS), None)
         page = gallery_page(
-            [(str(n), gallery_picture(n), f"{n:06d}") for n in self.numbers],
+            [(str(n), gallery_image(n), f"{n:06d}") for n in self.numbers],
             title=self.plan.title,
             steps=[c.label for c in self.plan.columns],
             start=self.plan.original,
@@ -215,7 +215,7 @@ class Results:
         return self.folder / "index.html"
 
     def _write_table(self) -> None:
-        """``edits.csv``: each picture, with the scores of its face before and after."""
+        """``edits.csv``: each image, with the scores of its face before and after."""
         header = ["index", "column", "edit", "file"]
         header += [f"{when}_{name}" for when in ("before", "after") for name in self.attributes]
         suffix = next((f for f in (*STILLS, *ANIMATIONS) if f in self.formats), None)
@@ -232,11 +232,11 @@ class Results:
                     writer.writerow(row)
 
 
-def gallery_picture(number: int) -> str:
-    """The address of a face's picture in the gallery."""
+def gallery_image(number: int) -> str:
+    """The address of a face's image in the gallery."""
     return f"gallery/{number:06d}.jpg"
 
 
-def side_by_side(pictures: Sequence[Image.Image], side: int) -> Pixels:
-    """Pictures as cells of one row: (side, side · n, 3)."""
-    return np.concatenate([np.asarray(fit(picture, side)) for picture in pictures], axis=1)
+def side_by_side(images: Sequence[Image.Image], side: int) -> Pixels:
+    """Images as cells of one row: (side, side · n, 3)."""
+    return np.concatenate([np.asarray(fit(image, side)) for image in images], axis=1)

@@ -33,7 +33,7 @@ class EditPlan:
         columns: the edits; one without changes is the original.
         title: of the sheets.
         hold, unit, mode, metric, layers: see :meth:`ifgan_pl.editing.editor.Editor.shifted`.
-        truncation, resolution: see :meth:`ifgan_pl.editing.editor.Editor.pictures`.
+        truncation, resolution: see :meth:`ifgan_pl.editing.editor.Editor.images`.
         provenance: what every file says of where it comes from, beside the edit itself.
     """
 
@@ -93,6 +93,6 @@ def sweep(
 
 
 def amount(value: float, unit: str, mode: str) -> str:
-    """How a strength is written on a sheet: ``+2 sd``, or ``to +2 sd``."""
+    """How a strength is written on a sheet: ``+2 std``, or ``to +2 std``."""
     number = f"{value:+.3g}" if value else "0"
-    return f"{'to ' if mode == 'to' else ''}{number}{' sd' if unit == 'std' else ''}"
+    return f"{'to ' if mode == 'to' else ''}{number}{' std' if unit == 'std' else ''}"

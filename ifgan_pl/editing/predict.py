@@ -38,9 +38,9 @@ class EditTask(pl.LightningModule):
     Args:
         editor: see :class:`Editor`.
         codes: (N, …) as :meth:`Editor.codes` gives them.
-        results: where the pictures go, checked; its plan says what is done.
-        scorer: pictures -> (n, m); gives the scores of ``edits.csv``.
-        batch_size: faces a step, or more where a GPU would have less than a micro-batch of pictures; changes nothing in
+        results: where the images go, checked; its plan says what is done.
+        scorer: images -> (n, m); gives the scores of ``edits.csv``.
+        batch_size: faces a step, or more where a GPU would have less than a micro-batch of images; changes nothing in
             the result.
     """
 
@@ -94,8 +94,8 @@ class EditTask(pl.LightningModule):
         ]
         rows = max(code.ndim for code in edited)  # shifted layers make W+ of W
         edited = [c if c.ndim == rows else c[:, None].expand(-1, self.generator.num_ws, -1) for c in edited]
-        pictures = self.editor.pictures(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
-        columns = torch.split(pictures, len(codes))
+        images = self.editor.images(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
+        columns = torch.split(images, len(codes))
         scores = [map_micro_batches(self.scorer, c).cpu() for c in columns] if self.scorer is not None else None
         pixels = [to_uint8(c) for c in columns]
         self._drain(keep=2 * self.batch_size)

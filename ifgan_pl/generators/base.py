@@ -15,16 +15,16 @@ class Generator(Protocol):
     """A face generator ``g``. Families subclass ``nn.Module`` and have these members; a user's own object may too.
 
     Attributes:
-        name: what the artefacts call it, e.g. ``ffhq-mobile``.
+        name: what the files call it, e.g. ``ffhq-mobile``.
         family: the latent family; generators that share a mapping network share it, and boundaries serve them all.
         z_dim, w_dim, c_dim: dimensions of Z, W and of a class label (0: unconditional). ``w_dim`` is ``z_dim`` for a
             family without W.
         num_ws: how many style inputs synthesis has (the rows of a W+ code); 1 for a family without W.
-        img_resolution, img_channels: side of the square picture in pixels, and its channels.
+        img_resolution, img_channels: side of the square image in pixels, and its channels.
         spaces: the latent spaces that it has, e.g. ``("z", "w", "w+")``.
         w_mean: (w_dim,) float32, the centre of truncation; ``None`` for a family without W.
         resolutions: the sides in pixels that ``synthesis`` gives natively, ascending, ending with ``img_resolution``.
-        fingerprint: hexadecimal digest of weights and configuration; equal digests give equal pictures.
+        fingerprint: hexadecimal digest of weights and configuration; equal digests give equal images.
     """
 
     name: str
@@ -53,15 +53,15 @@ class Generator(Protocol):
         ...
 
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """Pictures of truncated codes.
+        """Images of truncated codes.
 
         Args:
             w: (N, w_dim), or W+ (N, num_ws, w_dim); for a family without W, z (N, z_dim). float32, whatever dtype
                 the family computes in.
-            resolution: side of a cheaper native picture (one of ``resolutions``); ``None``: ``img_resolution``.
+            resolution: side of a cheaper native image (one of ``resolutions``); ``None``: ``img_resolution``.
 
         Returns:
-            (N, 3, H, W) in [-1, 1]; may overshoot. Noise is fixed: equal codes give equal pictures.
+            (N, 3, H, W) in [-1, 1]; may overshoot. Noise is fixed: equal codes give equal images.
         """
         ...
 

@@ -62,9 +62,9 @@ class CompiledSynthesis:
         key = (tuple(w.shape), w.dtype, w.device, resolution, *modes)
         if key not in self._seen:
             with TRACING, alone():  # threads that come at once would each compile, and PyTorch traces one at a time
-                picture = self._run(w, resolution)
+                image = self._run(w, resolution)
                 self._seen.add(key)
-                return picture
+                return image
         return self._run(w, resolution)
 
     def _run(self, w: Tensor, resolution: int | None) -> Tensor:

@@ -14,7 +14,7 @@ WIDTHS = (512, 256, 128, 64)
 
 
 class DCGAN(nn.Module):
-    """``digiface-dcgan``: z (N, 100) -> pictures (N, 3, 64, 64); no W, no truncation.
+    """``digiface-dcgan``: z (N, 100) -> images (N, 3, 64, 64); no W, no truncation.
 
     Batch normalisation uses the running statistics, folded into the transposed convolutions.
     """

@@ -2,13 +2,13 @@
 
 Activations are kept channels-last, (N, H, W, C). Three identities make plain PyTorch fast here, to rounding:
 
-- a style scales input channels, so it scales the columns of the pointwise weight instead of the picture;
+- a style scales input channels, so it scales the columns of the pointwise weight instead of the image;
 - sub-bands are stored as four contiguous groups (low, vertical, horizontal, diagonal), so that the inverse Haar
   transform is four sums of contiguous vectors; the channels are reordered once, when the weights are converted;
 - noise and bias start the accumulator of the matrix product rather than being added after it.
 
 On a CPU the blocks from 128² on are computed in strips of rows: what a strip needs stays in the caches, and cores share
-the strips of one picture. Under ``torch.compile`` what surrounds a matrix product is written as plain sums instead,
+the strips of one image. Under ``torch.compile`` what surrounds a matrix product is written as plain sums instead,
 which inductor fuses.
 """
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class MobileStyleGAN(nn.Module):
-    """``ffhq-mobile``: Z, W and W+ of StyleGAN2-FFHQ (the first 16 of its 18 styles), pictures of 1024 × 1024.
+    """``ffhq-mobile``: Z, W and W+ of StyleGAN2-FFHQ (the first 16 of its 18 styles), images of 1024 × 1024.
 
     Styles: the 4² convolution reads row 0 of W+; block i (8 · 2^i pixels, i = 0…6) reads row 1 + 2i for its transform
     and first convolution, row 2 + 2i for its second; the image head reads row 15. An (N, 18, 512) code of
@@ -93,7 +93,7 @@ class MobileStyleGAN(nn.Module):
         return x
 
     def _block(self, i: int, ws: Tensor, x: Tensor) -> Tensor:
-        """Block ``i`` and, behind the last one, the image head: (N, H, W, C) -> (N, 2H, 2W, C'), or the picture."""
+        """Block ``i`` and, behind the last one, the image head: (N, H, W, C) -> (N, 2H, 2W, C'), or the image."""
         block, last = self.blocks[i], i + 1 == len(self.blocks)
         assert isinstance(block, Block)
 
@@ -121,8 +121,8 @@ class MobileStyleGAN(nn.Module):
         if resolution == 128 and self.preview is not None:
             x = self.hidden(ws, PREVIEW_BLOCK)
             scale: Tensor = self.blocks[PREVIEW_BLOCK].get_submodule("up")(ws[:, 9])
-            picture: Tensor = self.preview(x, scale, ws[:, 9])
-            return picture
+            image: Tensor = self.preview(x, scale, ws[:, 9])
+            return image
         last = len(self.blocks) - 1
         return self._block(last, ws, self.hidden(ws, last)).permute(0, 3, 1, 2)
 
@@ -196,14 +196,14 @@ class SeparableConv(nn.Module):
         self.register_buffer("taps", torch.zeros(9, inputs), persistent=False)  # the depthwise kernel, contiguous
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        if torch.compiler.is_dynamo_compiling():  # inductor would copy the picture for the library's kernel
+        if torch.compiler.is_dynamo_compiling():  # inductor would copy the image for the library's kernel
             return F.leaky_relu(self.pointwise(shifted_sum(x, self.taps), w, noise), SLOPE)
         x = F.conv2d(x.permute(0, 3, 1, 2), self.depthwise, padding=1, groups=x.shape[3]).permute(0, 2, 3, 1)
         return F.leaky_relu_(self.pointwise(x, w, noise), SLOPE)
 
 
 class Block(nn.Module):
-    """Style-scaled sub-bands to a picture of twice the side, then two separable convolutions."""
+    """Style-scaled sub-bands to an image of twice the side, then two separable convolutions."""
 
     def __init__(self, inputs: int, outputs: int, resolution: int) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ class Block(nn.Module):
 
 
 class PreviewHead(nn.Module):
-    """A picture of 128² from the 64² hidden layer, at about a tenth of the cost of the layers before it.
+    """An image of 128² from the 64² hidden layer, at about a tenth of the cost of the layers before it.
 
     512 channels, read both as they are and as the next block reads them (scaled by that block's style), are reduced to
     48; two residual separable convolutions, the second half of each modulated; 12 sub-bands; inverse Haar.
@@ -265,7 +265,7 @@ def in_strips(function: Callable[[Tensor, int], Tensor], x: Tensor) -> Tensor:
 
 
 def shifted_sum(x: Tensor, taps: Tensor) -> Tensor:
-    """Depthwise 3 × 3 convolution as a sum of nine shifted pictures: (N, H, W, C), taps (9, C) -> (N, H, W, C)."""
+    """Depthwise 3 × 3 convolution as a sum of nine shifted images: (N, H, W, C), taps (9, C) -> (N, H, W, C)."""
     _, height, width, _ = x.shape
     padded = F.pad(x, (0, 0, 1, 1, 1, 1))
     shifts = ((i, j) for i in range(3) for j in range(3))

@@ -12,7 +12,7 @@ from ifgan_pl.generators.mapping import normalise
 
 
 class EqualConv(nn.Module):
-    """A convolution with equalised learning rate (section 4.1), perhaps of a picture enlarged twice by repetition.
+    """A convolution with equalised learning rate (section 4.1), perhaps of an image enlarged twice by repetition.
 
     Args:
         in_channels, out_channels, kernel: of the weights.
@@ -63,11 +63,11 @@ class Layer(nn.Module):
 class PGGAN(nn.Module):
     """The PGGAN generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
-    It normalises z to length √z_dim itself, so codes off that sphere give the picture of their direction. Weights come
+    It normalises z to length √z_dim itself, so codes off that sphere give the image of their direction. Weights come
     from :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
 
     Args:
-        img_resolution: side of the picture, a power of 2 from 8.
+        img_resolution: side of the image, a power of 2 from 8.
         channels: channels of each resolution from 4 px.
         img_channels, z_dim: as in the protocol.
     """
@@ -111,7 +111,7 @@ class PGGAN(nn.Module):
         return w
 
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """z (N, z_dim) -> pictures (N, img_channels, H, W) in [-1, 1], may overshoot."""
+        """z (N, z_dim) -> images (N, img_channels, H, W) in [-1, 1], may overshoot."""
         check_codes(w, dim=self.z_dim, num_ws=1, name=self.name)
         if resolution not in (None, self.img_resolution):
             raise ValueError(f"{self.name}: resolution must be one of {self.resolutions}, got {resolution}")

@@ -1,4 +1,4 @@
-"""Train the preview head of ``ffhq-mobile``: pictures of 128² from the 64² hidden layer, for scoring."""
+"""Train the preview head of ``ffhq-mobile``: images of 128² from the 64² hidden layer, for scoring."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ TRUNCATIONS = (0.5, 0.7, 0.7, 0.85, 1.0)
 VALIDATION = 4
 """Batches of the validation stream."""
 AGREEMENT = 0.02
-"""Weight of the squared difference of scores, in standard deviations, beside the L1 distance of pictures."""
+"""Weight of the squared difference of scores, in standard deviations, beside the L1 distance of images."""
 
 
 class PreviewTask(pl.LightningModule):
@@ -31,7 +31,7 @@ class PreviewTask(pl.LightningModule):
 
     Args:
         generator: ``ffhq-mobile``; its own preview head, if any, is not used.
-        scorer: pictures (N, 3, H, W) -> scores (N, m), differentiable.
+        scorer: images (N, 3, H, W) -> scores (N, m), differentiable.
         batch_size, seed: of the training stream; validation is on the stream ``seed + 1``.
         lr: peak learning rate of AdamW; it rises over the first 10 % of the steps and falls as a cosine.
     """
@@ -57,7 +57,7 @@ class PreviewTask(pl.LightningModule):
                 part.to(self.device).eval().requires_grad_(False)
 
     def faces(self, step: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the head reads of a batch, and what it should give: features, scale, w, pictures (N, 3, 128, 128)."""
+        """What the head reads of a batch, and what it should give: features, scale, w, images (N, 3, 128, 128)."""
         generator = self.frozen[0]
         indices = range(step * self.batch_size, (step + 1) * self.batch_size)
         psi = torch.tensor([TRUNCATIONS[i % len(TRUNCATIONS)] for i in indices])[:, None]
@@ -71,12 +71,12 @@ class PreviewTask(pl.LightningModule):
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         features, scale, w, target = self.faces(batch, self.seed)
-        picture: Tensor = self.head(features, scale, w).float()
-        loss = F.l1_loss(picture, target) + F.l1_loss(F.avg_pool2d(picture, 2), F.avg_pool2d(target, 2))
+        image: Tensor = self.head(features, scale, w).float()
+        loss = F.l1_loss(image, target) + F.l1_loss(F.avg_pool2d(image, 2), F.avg_pool2d(target, 2))
         scorer = self.frozen[1]
         with torch.no_grad():
             wanted = scorer(target).float()
-        moved = (scorer(picture).float() - wanted) / wanted.std(0, correction=0).clamp_min(1e-2)
+        moved = (scorer(image).float() - wanted) / wanted.std(0, correction=0).clamp_min(1e-2)
         self.log("train_l1", loss, prog_bar=True)
         total: Tensor = loss + AGREEMENT * moved.square().mean()
         return total
@@ -94,7 +94,7 @@ class PreviewTask(pl.LightningModule):
 
 
 def initial_head() -> PreviewHead:
-    """A head whose layers keep the size of what they read, and whose picture starts grey."""
+    """A head whose layers keep the size of what they read, and whose image starts grey."""
     head = PreviewHead()
     for module in head.modules():
         if isinstance(module, ModulatedPointwise):

@@ -1,4 +1,4 @@
-"""Sample ``i`` is sample ``i``: from (seed, index) to the codes that synthesis receives, and from those to pictures."""
+"""Sample ``i`` is sample ``i``: from (seed, index) to the codes that synthesis receives, and from those to images."""
 
 from collections.abc import Sequence
 
@@ -99,7 +99,7 @@ def sample_codes(
 def synthesise(
     generator: Generator, codes: Tensor, *, space: str, truncation: float = 1.0, resolution: int | None = None
 ) -> Tensor:
-    """Pictures of codes, in fixed micro-batches.
+    """Images of codes, in fixed micro-batches.
 
     Args:
         generator: on the codes' device.
@@ -113,17 +113,17 @@ def synthesise(
     """
     native, pool = native_resolution(generator, resolution)
 
-    def picture(piece: Tensor) -> Tensor:
+    def one_batch(piece: Tensor) -> Tensor:
         if space == "z" and generator.w_mean is not None:
             piece = generator.truncate(generator.mapping(piece), truncation)
         image = generator.synthesis(piece, native).float()
         return F.avg_pool2d(image, pool) if pool > 1 else image
 
-    return map_micro_batches(picture, codes, side=native)
+    return map_micro_batches(one_batch, codes, side=native)
 
 
 def native_resolution(generator: Generator, resolution: int | None) -> tuple[int, int]:
-    """How to get a picture of this side: (native side to synthesise, factor to average it down by).
+    """How to get an image of this side: (native side to synthesise, factor to average it down by).
 
     Raises:
         UserError: it is no native side and does not divide the full one.
@@ -135,7 +135,7 @@ def native_resolution(generator: Generator, resolution: int | None) -> tuple[int
         return resolution, 1
     if resolution <= 0 or full % resolution:
         raise UserError(
-            f"{generator.name} makes {full} × {full} pictures: --resolution must divide {full}, got {resolution}"
+            f"{generator.name} makes {full} × {full} images: --resolution must divide {full}, got {resolution}"
         )
     return full, full // resolution
 

@@ -45,7 +45,7 @@ class StyleGAN1(nn.Module):
     Weights come from :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
 
     Args:
-        img_resolution: side of the picture, a power of 2 from 8.
+        img_resolution: side of the image, a power of 2 from 8.
         channels: channels of each resolution from 4 px, e.g. (512, 512, 512, 512, 256, 128, 64, 32, 16) at 1024 px.
         img_channels, z_dim, w_dim: as in the protocol.
         mapping_layers, mapping_dim: of the mapping network.
@@ -101,7 +101,7 @@ class StyleGAN1(nn.Module):
         return truncate(w, self.w_mean, psi, cutoff, self.num_ws)
 
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """W (N, w_dim) or W+ (N, num_ws, w_dim) -> pictures (N, img_channels, H, W) in [-1, 1], may overshoot."""
+        """W (N, w_dim) or W+ (N, num_ws, w_dim) -> images (N, img_channels, H, W) in [-1, 1], may overshoot."""
         check_codes(w, dim=self.w_dim, num_ws=self.num_ws, name=self.name)
         if resolution not in (None, self.img_resolution):
             raise ValueError(f"{self.name}: resolution must be one of {self.resolutions}, got {resolution}")

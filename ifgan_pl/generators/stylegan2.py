@@ -25,7 +25,7 @@ def modulated_conv2d(
     """A convolution whose weights are scaled by a style and normalised to unit norm (Karras 2020, section 2.2).
 
     Style and norm are linear in the weights and in the activations alike: they go on whichever is smaller, which
-    for a large picture costs no pass over it and for a small one keeps one set of weights for the batch.
+    for a large image costs no pass over it and for a small one keeps one set of weights for the batch.
 
     Args:
         x: (N, I, H, W), float32, float64, float16 or bfloat16; computed in this dtype.
@@ -139,7 +139,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, image: Tensor | None, ws: Iterator[Tensor], fir: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Features and the picture so far -> those of this resolution. ``ws``: W of conv0, conv1 and torgb."""
+        """Features and the image so far -> those of this resolution. ``ws``: W of conv0, conv1 and torgb."""
         if self.conv0 is not None:
             x = self.conv0(x, next(ws), fir)
         x = self.conv1(x, next(ws))
@@ -157,11 +157,11 @@ class StyleGAN2(nn.Module):
     Weights come from :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
 
     Args:
-        img_resolution: side of the picture, a power of 2 from 8.
+        img_resolution: side of the image, a power of 2 from 8.
         channels: channels of each resolution from 4 px, e.g. (512, 512, 512, 512, 512, 256, 128, 64, 32) at 1024 px.
         img_channels, z_dim, c_dim, w_dim: as in the protocol.
         mapping_layers, mapping_dim, embed_dim, lr_multiplier: of the mapping network.
-        architecture: ``skip`` (a picture at every resolution, summed) or ``orig`` (one at the last).
+        architecture: ``skip`` (an image at every resolution, summed) or ``orig`` (one at the last).
         resample_filter: the four taps of the low-pass.
         noise: whether layers add their fixed noise.
         clamp: bound of the activations; ``None``: none.
@@ -238,11 +238,11 @@ class StyleGAN2(nn.Module):
         return truncate(w, self.w_mean, psi, cutoff, self.num_ws)
 
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """W (N, w_dim) or W+ (N, num_ws, w_dim) -> pictures (N, img_channels, H, W) in [-1, 1], may overshoot.
+        """W (N, w_dim) or W+ (N, num_ws, w_dim) -> images (N, img_channels, H, W) in [-1, 1], may overshoot.
 
         Args:
             w: truncated codes.
-            resolution: side of the picture, one of ``resolutions``; the layers beyond it are not run.
+            resolution: side of the image, one of ``resolutions``; the layers beyond it are not run.
         """
         resolution = resolution or self.img_resolution
         check_codes(w, dim=self.w_dim, num_ws=self.num_ws, name=self.name)

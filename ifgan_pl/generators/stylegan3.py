@@ -179,15 +179,15 @@ class StyleGAN3(nn.Module):
     Weights come from :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
 
     Args:
-        img_resolution: side of the picture.
+        img_resolution: side of the image.
         img_channels, z_dim, c_dim, w_dim: as in the protocol.
         mapping_layers, lr_multiplier: of the mapping network.
         channel_base, channel_max: channels of a layer with cutoff f are min(channel_base / 2f, channel_max).
-        num_layers, num_critical: layers between the Fourier features and the picture; the last ones are critically
+        num_layers, num_critical: layers between the Fourier features and the image; the last ones are critically
             sampled.
         first_cutoff, first_stopband, last_stopband_rel: the geometric progression of the bands (section 3.1).
-        margin_size: pixels around the picture at every resolution.
-        output_scale: factor of the picture.
+        margin_size: pixels around the image at every resolution.
+        output_scale: factor of the image.
         conv_kernel: 3 (T) or 1 (R).
         filter_size, lrelu_upsampling: taps of the filters at the lower rate; oversampling of the leaky ReLU.
         use_radial_filters: radially symmetric downsampling (R).
@@ -284,7 +284,7 @@ class StyleGAN3(nn.Module):
         return truncate(w, self.w_mean, psi, cutoff, self.num_ws)
 
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """W (N, w_dim) or W+ (N, num_ws, w_dim) -> pictures (N, img_channels, H, W) in [-1, 1], may overshoot."""
+        """W (N, w_dim) or W+ (N, num_ws, w_dim) -> images (N, img_channels, H, W) in [-1, 1], may overshoot."""
         check_codes(w, dim=self.w_dim, num_ws=self.num_ws, name=self.name)
         if resolution not in (None, self.img_resolution):
             raise ValueError(f"{self.name}: resolution must be one of {self.resolutions}, got {resolution}")

@@ -52,22 +52,22 @@ def gallery_page(
     """HTML of the gallery; every text is escaped.
 
     Args:
-        faces: of each its label, the address of a picture of all its steps side by side, and how the addresses of its
-            single pictures begin.
+        faces: of each its label, the address of an image of all its steps side by side, and how the addresses of its
+            single images begin.
         title: of the page.
         steps: what each step is called.
         start: the step that is shown first.
-        stills: how the addresses of single pictures end, one a step; empty: there are none to link to.
+        stills: how the addresses of single images end, one a step; empty: there are none to link to.
         provenance: JSON-able, printed at the foot.
     """
     lines = [
-        f'<figure><a href="{html.escape(picture)}" data-face="{html.escape(face)}">'
-        f'<img src="{html.escape(picture)}" loading="lazy" alt="face {html.escape(label)}"></a>'
+        f'<figure><a href="{html.escape(image)}" data-face="{html.escape(face)}">'
+        f'<img src="{html.escape(image)}" loading="lazy" alt="face {html.escape(label)}"></a>'
         f"<figcaption>{html.escape(label)}<span></span></figcaption></figure>"
-        for label, picture, face in faces
+        for label, image, face in faces
     ]
     first = 100 * start / (len(steps) - 1) if len(steps) > 1 else 0
-    link = "; a click opens the picture" if stills else ""
+    link = "; a click opens the image" if stills else ""
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{html.escape(title)}</title>
@@ -78,7 +78,7 @@ def gallery_page(
 <main style="--at:{first}%">
 {chr(10).join(lines)}
 </main>
-<details><summary>How these pictures were made</summary>
+<details><summary>How these images were made</summary>
 <pre id="{METADATA_KEY}">{html.escape(json.dumps(provenance, sort_keys=True))}</pre></details>
 <script>
 const steps = {_script_json(steps)}, stills = {_script_json(stills)};

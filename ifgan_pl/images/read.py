@@ -1,4 +1,4 @@
-"""Pictures from disk: files to arrays and tensors; broken ones counted, named and left out."""
+"""Images from disk: files to arrays and tensors; broken ones counted, named and left out."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,31 +17,31 @@ from ifgan_pl.core.errors import UserError
 log = logging.getLogger(__name__)
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 NAMED = 5
-"""How many broken pictures a warning names; the file of the cache names all."""
+"""How many broken images a warning names; the file of the cache names all."""
 
 
 def decode(path: str | Path, size: int) -> NDArray[np.uint8]:
-    """Centre square of a picture file: (3, size, size) uint8 RGB, area averaging down, bicubic up.
+    """Centre square of an image file: (3, size, size) uint8 RGB, area averaging down, bicubic up.
 
     Raises:
-        OSError: the file is missing or is not a whole picture.
+        OSError: the file is missing or is not a whole image.
     """
     try:
         with Image.open(path) as file:
             # JPEG decoders halve for nothing; twice the size is kept, so that the averaging below decides
             file.draft("RGB", (2 * size, 2 * size))
-            picture = ImageOps.exif_transpose(file).convert("RGB")
+            image = ImageOps.exif_transpose(file).convert("RGB")
     except (UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise OSError(f"{path}: {error}") from None
-    side = min(picture.size)
+    side = min(image.size)
     method = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.resize((size, size), method, box=(left, top, left + side, top + side))
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.resize((size, size), method, box=(left, top, left + side, top + side))
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
 def decode_or_name(path: str | Path, size: int) -> NDArray[np.uint8] | str:
-    """:func:`decode`, or the name of a broken picture."""
+    """:func:`decode`, or the name of a broken image."""
     try:
         return decode(path, size)
     except OSError:
@@ -51,14 +51,14 @@ def decode_or_name(path: str | Path, size: int) -> NDArray[np.uint8] | str:
 def split_broken(
     paths: Sequence[str | Path], decoded: Sequence[NDArray[np.uint8] | str]
 ) -> tuple[list[str], list[NDArray[np.uint8]], list[str]]:
-    """Names of whole pictures, those pictures, and names of the broken ones."""
-    names = [str(path) for path, picture in zip(paths, decoded, strict=True) if not isinstance(picture, str)]
-    whole = [picture for picture in decoded if not isinstance(picture, str)]
+    """Names of whole images, those images, and names of the broken ones."""
+    names = [str(path) for path, image in zip(paths, decoded, strict=True) if not isinstance(image, str)]
+    whole = [image for image in decoded if not isinstance(image, str)]
     return names, whole, [name for name in decoded if isinstance(name, str)]
 
 
-def read_pictures(paths: Iterable[str | Path], size: int, batch_size: int) -> Iterator[tuple[list[str], Tensor]]:
-    """Decode picture files in batches: names, and (n, 3, size, size) uint8. Broken ones are warned of and left out."""
+def read_images(paths: Iterable[str | Path], size: int, batch_size: int) -> Iterator[tuple[list[str], Tensor]]:
+    """Decode image files in batches: names, and (n, 3, size, size) uint8. Broken ones are warned of and left out."""
     broken: list[str] = []
     rest = iter(paths)
     while chunk := list(islice(rest, batch_size)):
@@ -70,14 +70,14 @@ def read_pictures(paths: Iterable[str | Path], size: int, batch_size: int) -> It
 
 
 def warn_of_broken(broken: Sequence[str]) -> None:
-    """One line that counts broken pictures and names the first few."""
+    """One line that counts broken images and names the first few."""
     if broken:
         more = ", ..." if len(broken) > NAMED else ""
-        log.warning("left out %d broken pictures: %s%s", len(broken), ", ".join(broken[:NAMED]), more)
+        log.warning("left out %d broken images: %s%s", len(broken), ", ".join(broken[:NAMED]), more)
 
 
 def to_square(images: Tensor, size: int) -> Tensor:
-    """Centre square of pictures, (N, 3, H, W) -> (N, 3, size, size): area averaging down, bilinear up."""
+    """Centre square of images, (N, 3, H, W) -> (N, 3, size, size): area averaging down, bilinear up."""
     height, width = images.shape[-2:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -90,20 +90,20 @@ def to_square(images: Tensor, size: int) -> Tensor:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 pictures to float32 in [-1, 1]; float pictures as they are."""
+    """uint8 images to float32 in [-1, 1]; float images as they are."""
     return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
 
 
-def find_pictures(folder: str | Path) -> list[Path]:
-    """The picture files below a folder, sorted by path.
+def find_images(folder: str | Path) -> list[Path]:
+    """The image files below a folder, sorted by path.
 
     Raises:
-        UserError: no such folder, or no picture in it.
+        UserError: no such folder, or no image in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"no such folder: {folder}")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS)
     if not found:
-        raise UserError(f"no pictures in {folder} ({', '.join(sorted(EXTENSIONS))})")
+        raise UserError(f"no images in {folder} ({', '.join(sorted(EXTENSIONS))})")
     return found

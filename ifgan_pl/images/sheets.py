@@ -19,10 +19,10 @@ def draw_strip(
     column_labels: Sequence[str],
     side: int = 224,
 ) -> Image.Image:
-    """A labelled table of pictures.
+    """A labelled table of images.
 
     Args:
-        rows: pictures of any size, all rows of one length.
+        rows: images of any size, all rows of one length.
         title: printed above.
         row_labels, column_labels: one for each row and column.
         side: of a cell in pixels.
@@ -33,41 +33,41 @@ def draw_strip(
     for column, label in enumerate(column_labels):
         draw.text((left + column * (side + GAP) + side // 2, top + 8), label, fill="black", font=font, anchor="mm")
     top += 24
-    for line, (label, pictures) in enumerate(zip(row_labels, rows, strict=True)):
+    for line, (label, images) in enumerate(zip(row_labels, rows, strict=True)):
         y = top + line * (side + GAP)
         draw.text((left // 2, y + side // 2), label, fill="black", font=font, anchor="mm")
-        for column, picture in enumerate(pictures):
-            sheet.paste(fit(picture, side), (left + column * (side + GAP), y))
+        for column, image in enumerate(images):
+            sheet.paste(fit(image, side), (left + column * (side + GAP), y))
     return sheet
 
 
 def draw_grid(
-    pictures: Sequence[Image.Image], *, title: str, labels: Sequence[str], columns: int, side: int = 224
+    images: Sequence[Image.Image], *, title: str, labels: Sequence[str], columns: int, side: int = 224
 ) -> Image.Image:
-    """A contact sheet: pictures row by row, each with its label below.
+    """A contact sheet: images row by row, each with its label below.
 
     Args:
-        pictures: of any size.
+        images: of any size.
         title: printed above.
-        labels: one a picture.
-        columns: pictures a row.
+        labels: one an image.
+        columns: images a row.
         side: of a cell in pixels.
     """
     font = load_font(LABEL_SIZE)
     line = side + 26
-    sheet, draw, top = _blank(title, columns * (side + GAP) + GAP, ceil(len(pictures) / columns) * line)
-    for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+    sheet, draw, top = _blank(title, columns * (side + GAP) + GAP, ceil(len(images) / columns) * line)
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         x, y = GAP + i % columns * (side + GAP), top + i // columns * line
-        sheet.paste(fit(picture, side), (x, y))
+        sheet.paste(fit(image, side), (x, y))
         draw.text((x + side // 2, y + side + 11), label, fill="black", font=font, anchor="mm")
     return sheet
 
 
-def fit(picture: Image.Image, side: int) -> Image.Image:
-    """A picture as a cell."""
-    if picture.size == (side, side):
-        return picture
-    return picture.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+def fit(image: Image.Image, side: int) -> Image.Image:
+    """An image as a cell."""
+    if image.size == (side, side):
+        return image
+    return image.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def load_font(size: int) -> ImageFont.FreeTypeFont:

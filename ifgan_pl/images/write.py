@@ -1,4 +1,4 @@
-"""Pictures on disk: tensors to files that say where they come from, still and moving."""
+"""Images on disk: tensors to files that say where they come from, still and moving."""
 
 import html
 import importlib.util
@@ -32,13 +32,13 @@ PALETTE_SIDE = 128
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def to_uint8(pictures: Tensor) -> Pixels:
+def to_uint8(images: Tensor) -> Pixels:
     """(N, 3, H, W) float in [-1, 1], clipped -> (N, H, W, 3) uint8."""
-    scaled = pictures.detach().clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
+    scaled = images.detach().clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def save_picture(path: Path, pixels: Pixels, provenance: Mapping[str, Any]) -> None:
+def save_image(path: Path, pixels: Pixels, provenance: Mapping[str, Any]) -> None:
     """Write (H, W, 3) uint8 atomically; the suffix chooses PNG (provenance as text) or JPEG (as EXIF)."""
     text = json.dumps(provenance, sort_keys=True)
     with atomic_path(path) as temporary:
@@ -76,7 +76,7 @@ def png(pixels: Pixels, texts: Mapping[str, str]) -> bytes:
 
 
 def save_animation(path: Path, frames: Sequence[Pixels], provenance: Mapping[str, Any]) -> None:
-    """Write pictures as an animation that runs there and back, atomically.
+    """Write images as an animation that runs there and back, atomically.
 
     Args:
         path: its suffix chooses GIF, WebP (both loop for ever) or MP4 (H.264, runs once).
@@ -136,7 +136,7 @@ def _exif(text: str) -> Image.Exif:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """What a file of this package says of where it comes from (any picture, animation or page); {} for another file."""
+    """What a file of this package says of where it comes from (any image, animation or page); {} for another file."""
     path = Path(path)
     if path.suffix == ".mp4":
         check_video()

@@ -124,7 +124,7 @@ def scorer_table(metrics: Mapping[str, float], attributes: Sequence[str]) -> str
     """How well the scorer agrees with the labels that its training kept for reporting, in the order of its scores."""
     columns = [key for key in METRICS if any(name.startswith(f"{key}/") for name in metrics)]
     rows = [[name, *(metrics.get(f"{key}/{name}") for key in columns)] for name in attributes]
-    note = '<p class="note">On the labelled pictures that its training kept for reporting.</p>'
+    note = '<p class="note">On the labelled images that its training kept for reporting.</p>'
     return table(["attribute", *(METRICS[key] for key in columns)], rows) + note
 
 
@@ -165,7 +165,7 @@ def rescored(rescoring: Rescoring, faces: int) -> str:
         {"single edits": rescoring.single, "conditional edits (hold all others)": rescoring.held},
         rescoring.attributes,
         rows="edited",
-        columns="score moved, sd",
+        columns="score moved, std",
     )
     single, held = (Rescoring.precision(m).tolist() for m in (rescoring.single, rescoring.held))
     rows = [[n, s, h] for n, s, h in zip(rescoring.attributes, single, held, strict=True)]
@@ -184,16 +184,16 @@ def strips(editor: Editor, codes: Tensor, store: ScoreStore | ScoreFile) -> str:
         rows: list[list[Image.Image]] = [[] for _ in codes]
         for step in STRIP_STEPS:
             edited = editor.shifted(codes, {name: step}, hold="all")
-            pixels = to_uint8(editor.pictures(edited, truncation=store.inputs["truncation"], resolution=resolution))
-            for row, picture in zip(rows, pixels, strict=True):
-                row.append(Image.fromarray(np.asarray(picture)))
+            pixels = to_uint8(editor.images(edited, truncation=store.inputs["truncation"], resolution=resolution))
+            for row, image in zip(rows, pixels, strict=True):
+                row.append(Image.fromarray(np.asarray(image)))
         sheet = draw_strip(
             rows,
             title=f"{name}, hold all",
             row_labels=[str(store.num + i) for i in range(len(codes))],
-            column_labels=[f"{s:+g} sd" if s else "original" for s in STRIP_STEPS],
+            column_labels=[f"{s:+g} std" if s else "original" for s in STRIP_STEPS],
             side=160,
         )
         parts.append(embed(sheet))
-    note = f'<p class="note">Pictures as they were scored ({resolution}²); <code>edit.py</code> makes full ones.</p>'
+    note = f'<p class="note">Images as they were scored ({resolution}²); <code>edit.py</code> makes full ones.</p>'
     return note + "".join(parts)

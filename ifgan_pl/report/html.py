@@ -19,14 +19,14 @@ td,th{padding:.25em .8em;border-bottom:1px solid #eee;text-align:right}td:first-
 img{max-width:100%}.note{color:#666;font-size:.92em}"""
 
 
-def embed(picture: Figure | Image.Image) -> str:
-    """A figure or picture as an HTML image that needs no other file."""
+def embed(image: Figure | Image.Image) -> str:
+    """A figure or image as an HTML image that needs no other file."""
     buffer = io.BytesIO()
-    if isinstance(picture, Figure):
-        picture.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    if isinstance(image, Figure):
+        image.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
         kind = "png"
     else:
-        picture.save(buffer, format="jpeg", quality=88)
+        image.save(buffer, format="jpeg", quality=88)
         kind = "jpeg"
     return f'<img src="data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}">'
 

@@ -18,8 +18,8 @@ def cosine_matrix(boundary: LinearBoundary) -> Tensor:
 
 def correlation(covariance: Tensor) -> Tensor:
     """(m, m) covariance -> correlation."""
-    sd = covariance.diagonal().clamp_min(1e-12).sqrt()
-    return covariance / sd[:, None] / sd
+    std = covariance.diagonal().clamp_min(1e-12).sqrt()
+    return covariance / std[:, None] / std
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def rescore(
 
     Args:
         editor: generator and boundary.
-        scorer: pictures -> (n, M).
+        scorer: images -> (n, M).
         codes: (N, …) faces that took no part in the fit.
         columns: columns of the scorer that belong to the boundary's attributes, in their order.
-        truncation, resolution: see :meth:`Editor.pictures`.
+        truncation, resolution: see :meth:`Editor.images`.
         strength: of the edits, in standard deviations.
         progress: told how many faces have been scored, after each edit.
     """
@@ -82,6 +82,6 @@ def rescore(
                 )
                 ends.append(scores[:, columns])
                 progress(len(codes))
-            rows.append((ends[0] - ends[1]).mean(0) / 2 / boundary.score_sd.to(ends[0]))
+            rows.append((ends[0] - ends[1]).mean(0) / 2 / boundary.score_std.to(ends[0]))
         movements[name] = torch.stack(rows).cpu()
     return Rescoring(tuple(boundary.attributes), strength, **movements)

@@ -1,6 +1,6 @@
 """Augmentation on the device, every draw a function of (seed, epoch, index) alone.
 
-A picture is augmented the same whatever the batch, the rank or the machine it lands on, so that a run resumed after a
+An image is augmented the same whatever the batch, the rank or the machine it lands on, so that a run resumed after a
 kill repeats what it would have done. Meant to carry a scorer from one generator to others and to photographs:
 mirror, crop and alignment, blur and sharpening, colour, greyscale, noise, JPEG.
 """
@@ -70,7 +70,7 @@ def augment(
         index: (N,) int64, the samples' indices in their data set.
         seed, epoch: with the index they determine every draw.
         size: side of the result in pixels, a multiple of 8; ``None``: H.
-        strength: 0 leaves the picture as it is, 1 is meant for training.
+        strength: 0 leaves the image as it is, 1 is meant for training.
 
     Returns:
         images (N, 3, size, size) float in [-1, 1], and the geometry (N, 2, 3): an augmented pixel at (x, y), in
@@ -112,7 +112,7 @@ def geometry(draws: Tensor, strength: float) -> Tensor:
 
 
 def soften(x: Tensor, amount: Tensor) -> Tensor:
-    """Blur (amount > 0) or sharpen (< 0) each picture by its own share of a 3×3 binomial filter, applied twice."""
+    """Blur (amount > 0) or sharpen (< 0) each image by its own share of a 3×3 binomial filter, applied twice."""
     chosen = torch.nonzero(amount).flatten()
     if not len(chosen):
         return x
@@ -126,12 +126,12 @@ def soften(x: Tensor, amount: Tensor) -> Tensor:
 
 
 def recolour(x: Tensor, signed: Tensor, greyscale: Tensor) -> Tensor:
-    """Brightness, contrast, saturation and colour balance as one 3×3 matrix and an offset a picture.
+    """Brightness, contrast, saturation and colour balance as one 3×3 matrix and an offset an image.
 
     Args:
         x: (N, 3, H, W).
         signed: (N, 6) in [-1, 1].
-        greyscale: (N,) bool, pictures that lose their colour.
+        greyscale: (N,) bool, images that lose their colour.
     """
     contrast = torch.exp(0.35 * signed[:, 0])
     saturation = torch.where(greyscale, 0.0, torch.exp(0.6 * signed[:, 1]))[:, None, None]
@@ -143,9 +143,9 @@ def recolour(x: Tensor, signed: Tensor, greyscale: Tensor) -> Tensor:
     return torch.baddbmm(offset, matrix, x.flatten(2)).reshape(x.shape)
 
 
-def add_noise(x: Tensor, sd: Tensor, draws: Tensor) -> Tensor:
-    """Gaussian noise of its own sd a picture, cut from one fixed field where ``draws`` (N, 3) say."""
-    noisy = torch.nonzero(sd > 0).flatten()
+def add_noise(x: Tensor, std: Tensor, draws: Tensor) -> Tensor:
+    """Gaussian noise of its own std an image, cut from one fixed field where ``draws`` (N, 3) say."""
+    noisy = torch.nonzero(std > 0).flatten()
     if not len(noisy):
         return x
     height, width = x.shape[-2:]
@@ -155,7 +155,7 @@ def add_noise(x: Tensor, sd: Tensor, draws: Tensor) -> Tensor:
     for i in noisy.tolist():
         top, left = (int(v) for v in draws[i, :2] * 65)
         cut = field_on_device[:, top : top + height, left : left + width]
-        result[i] = x[i] + torch.copysign(sd[i], draws[i, 2] - 0.5) * cut
+        result[i] = x[i] + torch.copysign(std[i], draws[i, 2] - 0.5) * cut
     return result
 
 

@@ -1,4 +1,4 @@
-"""Networks from pictures to features: two of our own, and every torchvision classifier by its name."""
+"""Networks from images to features: two of our own, and every torchvision classifier by its name."""
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ def residual_stages(width: int, depths: tuple[int, ...]) -> list[nn.Module]:
 class SmallResNet(nn.Sequential):
     """A residual network for 128² faces on a CPU: an 8×8 stem of stride 4, four stages of doubling width.
 
-    With ``width=32`` 1.6 M parameters; about 4 ms a picture on one core at batch 1.
+    With ``width=32`` 1.6 M parameters; about 4 ms an image on one core at batch 1.
     Input (N, 3, H, W) float in [-1, 1]; output (N, ``num_features``).
     """
 
@@ -120,7 +120,7 @@ OWN: dict[str, tuple[type[SmallResNet] | type[FineResNet], int]] = {
 
 
 def build_backbone(name: str, weights: str | None = None) -> tuple[nn.Module, int]:
-    """A network from pictures in [-1, 1] to features, and the number of features.
+    """A network from images in [-1, 1] to features, and the number of features.
 
     Args:
         name: ``small`` or ``fine`` (ours, trained from nothing), or a torchvision classifier: ``resnet50``,

@@ -42,10 +42,10 @@ def find_scorer(name: str) -> Scorer:
 
     Args:
         name: a checkpoint of :class:`ifgan_pl.scorer.module.FacialAttributeScorer`, the name of a shipped one
-            (``scorer-faces``), or ``package.module:attribute``: a callable of the user's that takes pictures
+            (``scorer-faces``), or ``package.module:attribute``: a callable of the user's that takes images
             (N, 3, H, W) in [-1, 1] and gives scores (N, m), or a class whose instances do. It may list the names of its
             scores as ``attributes`` (else they are called after it), their ``kinds`` (binary, continuous), and the
-            ``image_size`` at which picture files are shown to it.
+            ``image_size`` at which image files are shown to it.
     """
     _, colon, attribute = name.partition(":")
     if not colon or Path(name).exists():
@@ -56,7 +56,7 @@ def find_scorer(name: str) -> Scorer:
         try:
             columns = scorer(torch.zeros(2, 3, 256, 256)).shape[1]
         except Exception as error:  # the user's code raises whatever it likes
-            raise UserError(f"{name} is no scorer of pictures (2, 3, 256, 256): {error}") from error
+            raise UserError(f"{name} is no scorer of images (2, 3, 256, 256): {error}") from error
         scorer.attributes = tuple(f"{attribute}{i}" for i in range(columns)) if columns > 1 else (attribute,)
     callable_: Scorer = scorer
     return callable_

@@ -13,14 +13,14 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from ifgan_pl.boundaries.solvers import logistic
-from ifgan_pl.images.read import read_pictures, to_float, to_square
+from ifgan_pl.images.read import read_images, to_float, to_square
 from ifgan_pl.scorer.augment import augment
 from ifgan_pl.scorer.backbones import build_backbone
 from ifgan_pl.scorer.metrics import AttributeMetrics
 
 KINDS = ("binary", "continuous")
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
-"""CelebA's five points; ``left`` is the left of the picture. Attribute ``nose_x`` is a coordinate from -1 to 1."""
+"""CelebA's five points; ``left`` is the left of the image. Attribute ``nose_x`` is a coordinate from -1 to 1."""
 
 
 class FacialAttributeScorer(pl.LightningModule):
@@ -45,7 +45,7 @@ class FacialAttributeScorer(pl.LightningModule):
         augmentation: strength of :func:`ifgan_pl.scorer.augment.augment` in training; 0: none.
         patience: epochs without a better loss on the set-aside rows after which training stops, the best weights
             kept; ``None``: train to the end and keep the last.
-        channels_last: memory format of pictures and kernels.
+        channels_last: memory format of images and kernels.
         compile: pass the backbone through ``torch.compile``.
         seed: of the augmentation and of whatever the network draws in training.
     """
@@ -97,7 +97,7 @@ class FacialAttributeScorer(pl.LightningModule):
         self.register_buffer("temperature", torch.ones(m))
         self.register_buffer("offset", torch.zeros(m))
         self.register_buffer("mean", torch.zeros(m))
-        self.register_buffer("sd", torch.ones(m))
+        self.register_buffer("sd", torch.ones(m))  # its name in checkpoints
         self.register_buffer("positives", torch.full((m,), 0.5))
         self.register_buffer("binary", torch.tensor([kind == "binary" for kind in self.kinds]), persistent=False)
         sign = torch.tensor([-1.0 if name in odd else 1.0 for name in self.attributes])
@@ -151,14 +151,14 @@ class FacialAttributeScorer(pl.LightningModule):
         return dict(zip(self.attributes, units.unbind(1), strict=True))
 
     def predict_files(self, paths: Iterable[str | Path], *, batch_size: int = 32) -> dict[str, Any]:
-        """Like :meth:`predict` for picture files, with their names under ``file``.
+        """Like :meth:`predict` for image files, with their names under ``file``.
 
-        Broken pictures are named in a warning and left out.
+        Broken images are named in a warning and left out.
         """
         size = self.image_size
         names: list[str] = []
         parts: list[dict[str, Tensor]] = []
-        for chunk, images in read_pictures(paths, size, batch_size):
+        for chunk, images in read_images(paths, size, batch_size):
             names += chunk
             parts.append(self.predict(to_float(images)))
         empty = torch.zeros(0)
@@ -224,7 +224,7 @@ class FacialAttributeScorer(pl.LightningModule):
         return loss
 
     def moved(self, target: Tensor, theta: Tensor) -> Tensor:
-        """Labels of pictures after the geometry (N, 2, 3): odd attributes change sign under a mirror, points move."""
+        """Labels of images after the geometry (N, 2, 3): odd attributes change sign under a mirror, points move."""
         mirrored = torch.linalg.det(theta[:, :, :2]) < 0
         target = torch.where(mirrored[:, None], target * self.mirror_sign, target)
         points = [name for name in LANDMARKS if f"{name}_x" in self.attributes]

@@ -53,7 +53,7 @@ def fit_scorer(
 
     Args:
         model: the scorer; it ends with the averaged, selected, calibrated weights.
-        data: labelled pictures; ``data.attributes`` must be those of the model.
+        data: labelled images; ``data.attributes`` must be those of the model.
         trainer: any Trainer; the model adds its own callbacks to it.
         out: where to save the scorer (weights only), with its metrics beside it as JSON; ``None``: nowhere.
         resume: a checkpoint of an interrupted run (``last.ckpt``); it ends with the weights that it would have had.

@@ -33,7 +33,7 @@ class ScoreFile:
         """All codes (num, …), drawn again, and scores (num, m), float32; half a millisecond a code on idle cores.
 
         Raises:
-            UserError: the generator of that name is not the one whose pictures were scored.
+            UserError: the generator of that name is not the one whose images were scored.
         """
         generator = load_generator(self.inputs["generator_name"])
         if generator.fingerprint != self.inputs["generator"]:

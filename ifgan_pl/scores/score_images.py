@@ -1,4 +1,4 @@
-"""Score picture files with any scorer, through ``Trainer.predict``; the files are shared out over the ranks."""
+"""Score image files with any scorer, through ``Trainer.predict``; the files are shared out over the ranks."""
 
 import csv
 import io
@@ -16,29 +16,29 @@ from ifgan_pl.core.distributed import gather
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import write_text
 from ifgan_pl.core.micro_batches import map_micro_batches, workers
-from ifgan_pl.images.read import decode_or_name, find_pictures, split_broken, to_float, warn_of_broken
+from ifgan_pl.images.read import decode_or_name, find_images, split_broken, to_float, warn_of_broken
 
 IMAGE_SIZE = 256
-"""Side at which a scorer without ``image_size`` sees pictures."""
+"""Side at which a scorer without ``image_size`` sees images."""
 Batch = tuple[list[str], Tensor, list[str]]
-"""Names of whole pictures, those pictures (n, 3, size, size) uint8, names of broken ones."""
+"""Names of whole images, those images (n, 3, size, size) uint8, names of broken ones."""
 
 
-def list_pictures(places: Sequence[str | Path]) -> list[Path]:
-    """Picture files: those below each folder, sorted, and the files given, each once.
+def list_images(places: Sequence[str | Path]) -> list[Path]:
+    """Image files: those below each folder, sorted, and the files given, each once.
 
     Raises:
-        UserError: a place that is neither, or a folder without pictures.
+        UserError: a place that is neither, or a folder without images.
     """
     files: dict[Path, None] = {}
     for place in places:
         if not Path(place).exists():
             raise UserError(f"no such file or folder: {place}")
-        files |= dict.fromkeys([Path(place)] if Path(place).is_file() else find_pictures(place))
+        files |= dict.fromkeys([Path(place)] if Path(place).is_file() else find_images(place))
     return list(files)
 
 
-class PictureFiles(Dataset[Batch]):
+class ImageFiles(Dataset[Batch]):
     """Batches of decoded files."""
 
     def __init__(self, files: Sequence[Path], size: int, batch_size: int) -> None:
@@ -52,18 +52,18 @@ class PictureFiles(Dataset[Batch]):
         with ThreadPoolExecutor(workers()) as pool:
             decoded = list(pool.map(lambda file: decode_or_name(file, self.size), self.chunks[item]))
         names, whole, broken = split_broken(self.chunks[item], decoded)
-        pictures = np.stack(whole) if whole else np.empty((0, 3, self.size, self.size), np.uint8)
-        return names, torch.from_numpy(pictures), broken
+        images = np.stack(whole) if whole else np.empty((0, 3, self.size, self.size), np.uint8)
+        return names, torch.from_numpy(images), broken
 
 
-class PictureTask(pl.LightningModule):
+class ScoreImages(pl.LightningModule):
     """Score files; rank r of k takes every k-th from the r-th on.
 
     Args:
-        scorer: pictures (n, 3, H, W) float in [-1, 1] -> scores (n, m). It sees the centre square of each, scaled to
+        scorer: images (n, 3, H, W) float in [-1, 1] -> scores (n, m). It sees the centre square of each, scaled to
             its ``image_size`` where it has one, else to 256.
         files: the same on every rank.
-        batch_size: pictures a step; changes nothing in the result.
+        batch_size: images a step; changes nothing in the result.
     """
 
     def __init__(self, scorer: Callable[[Tensor], Tensor], files: Sequence[Path], *, batch_size: int = 32) -> None:
@@ -82,14 +82,14 @@ class PictureTask(pl.LightningModule):
         """This rank's share."""
         mine = self.files[self.trainer.global_rank :: self.trainer.world_size]
         size = getattr(self.scorer, "image_size", IMAGE_SIZE)
-        return DataLoader(PictureFiles(mine, size, self.batch_size), batch_size=None)
+        return DataLoader(ImageFiles(mine, size, self.batch_size), batch_size=None)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> int:
         """Score a batch; returns the number of files done."""
-        names, pictures, broken = batch
+        names, images, broken = batch
         self.broken += broken
         if names:
-            scores = map_micro_batches(lambda piece: self.scorer(to_float(piece)).float(), pictures).cpu()
+            scores = map_micro_batches(lambda piece: self.scorer(to_float(piece)).float(), images).cpu()
             wrong = [name for name, row in zip(names, scores, strict=True) if not row.isfinite().all()]
             if wrong:
                 raise UserError(f"the scorer gave scores that are not finite for {', '.join(wrong[:5])}")
@@ -104,7 +104,7 @@ class PictureTask(pl.LightningModule):
         self.broken = sorted(name for _, part in parts for name in part)
 
 
-def score_pictures(
+def score_images(
     scorer: Callable[[Tensor], Tensor],
     places: Sequence[str | Path],
     out: str | Path,
@@ -112,32 +112,32 @@ def score_pictures(
     trainer: pl.Trainer,
     batch_size: int = 32,
 ) -> tuple[int, int]:
-    """Score picture files and write a table.
+    """Score image files and write a table.
 
     Args:
         scorer: lists its ``attributes``; its ``to_units``, where it has one, turns scores into probabilities, years, ….
         places: folders and files.
-        out: CSV with a row a picture: ``file``, each attribute in its units, and each score as ``NAME_score``.
+        out: CSV with a row an image: ``file``, each attribute in its units, and each score as ``NAME_score``.
         trainer: a Trainer for ``predict``.
-        batch_size: pictures a step; changes nothing in the result.
+        batch_size: images a step; changes nothing in the result.
 
     Returns:
-        how many pictures were scored, and how many were broken and left out; the broken ones are named in a warning.
+        how many images were scored, and how many were broken and left out; the broken ones are named in a warning.
 
     Raises:
-        UserError: no pictures, none that is whole, or scores that do not fit.
+        UserError: no images, none that is whole, or scores that do not fit.
     """
-    task = PictureTask(scorer, list_pictures(places), batch_size=batch_size)
+    task = ScoreImages(scorer, list_images(places), batch_size=batch_size)
     trainer.predict(task, return_predictions=False)
     task.gather()
     if trainer.is_global_zero:
         warn_of_broken(task.broken)
     if not task.scores:
-        raise UserError(f"none of the {len(task.broken)} pictures can be read")
+        raise UserError(f"none of the {len(task.broken)} images can be read")
     scores = torch.stack(list(task.scores.values()))
     names = list(getattr(scorer, "attributes", ()))
     if scores.ndim != 2 or scores.shape[1] != len(names):
-        raise UserError(f"the scorer gives {tuple(scores.shape[1:])} scores a picture, its attributes are {names}")
+        raise UserError(f"the scorer gives {tuple(scores.shape[1:])} scores an image, its attributes are {names}")
     if trainer.is_global_zero:
         to_units = getattr(scorer, "to_units", None)
         with torch.no_grad():

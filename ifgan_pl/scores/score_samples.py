@@ -12,7 +12,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch, workers
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import native_resolution, sample_codes, synthesise
-from ifgan_pl.images.write import save_picture, to_uint8
+from ifgan_pl.images.write import save_image, to_uint8
 from ifgan_pl.scores.store import ScoreStore
 
 Span = tuple[int, int, int]
@@ -48,8 +48,8 @@ class ScoreTask(pl.LightningModule):
     """Fill a :class:`ScoreStore` with the codes and scores of its missing blocks.
 
     Args:
-        generator: makes the pictures.
-        scorer: pictures (n, 3, H, W) -> scores (n, m).
+        generator: makes the images.
+        scorer: images (n, 3, H, W) -> scores (n, m).
         store: begun; its ``inputs`` name seed, space, truncation and resolution.
         batch_size: samples a step, that is between two updates of the progress bar, rounded up to whole micro-batches;
             it does not change the result.
@@ -83,7 +83,7 @@ class ScoreTask(pl.LightningModule):
 
     @property
     def side(self) -> int:
-        """Side of the pictures that are synthesised, in pixels."""
+        """Side of the images that are synthesised, in pixels."""
         return native_resolution(self.generator, self.store.inputs["resolution"])[0]
 
     def predict_step(self, span: Span, batch_idx: int) -> int:
@@ -100,10 +100,10 @@ class ScoreTask(pl.LightningModule):
             truncation=inputs["truncation"],
         )
         options = {k: inputs[k] for k in ("space", "truncation", "resolution")}
-        if self.store.pictures:
-            pictures = synthesise(self.generator, codes, **options)
-            scores = map_micro_batches(self.scorer, pictures, side=self.side).float()
-            self.keep(range(start, stop), pictures)
+        if self.store.keep_images:
+            images = synthesise(self.generator, codes, **options)
+            scores = map_micro_batches(self.scorer, images, side=self.side).float()
+            self.keep(range(start, stop), images)
         else:
             scores = score_codes(self.generator, self.scorer, codes, **options)
         if not torch.isfinite(scores).all():
@@ -116,13 +116,13 @@ class ScoreTask(pl.LightningModule):
             self._rows.clear()
         return stop - start
 
-    def keep(self, indices: range, pictures: Tensor) -> None:
-        """Write scored pictures (n, 3, H, W), each before the block that says it is done."""
+    def keep(self, indices: range, images: Tensor) -> None:
+        """Write scored images (n, 3, H, W), each before the block that says it is done."""
         seed = self.store.inputs["seed"]
         with ThreadPoolExecutor(workers()) as pool:
             jobs = [
-                pool.submit(save_picture, self.store.picture(i), pixels, {"index": i, "seed": seed})
-                for i, pixels in zip(indices, to_uint8(pictures), strict=True)
+                pool.submit(save_image, self.store.image_path(i), pixels, {"index": i, "seed": seed})
+                for i, pixels in zip(indices, to_uint8(images), strict=True)
             ]
             for job in jobs:
                 job.result()
@@ -137,10 +137,10 @@ def score_codes(
     truncation: float = 1.0,
     resolution: int | None = None,
 ) -> Tensor:
-    """Scores (N, m) float32 of the pictures of codes, each picture scored in the micro-batch that made it."""
+    """Scores (N, m) float32 of the images of codes, each image scored in the micro-batch that made it."""
 
     def score(piece: Tensor) -> Tensor:
-        pictures = synthesise(generator, piece, space=space, truncation=truncation, resolution=resolution)
-        return scorer(pictures).float()
+        images = synthesise(generator, piece, space=space, truncation=truncation, resolution=resolution)
+        return scorer(images).float()
 
     return map_micro_batches(score, codes, side=native_resolution(generator, resolution)[0])

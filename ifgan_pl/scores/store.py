@@ -28,7 +28,7 @@ class ScoreStore:
         inputs: what the scores are a function of: fingerprints of generator and scorer, seed, truncation, space, ….
         numerics: the record that decides their bits (DESIGN §4).
         block_size: indices a file.
-        pictures: whether the scored pictures are kept beside the blocks.
+        keep_images: whether the scored images are kept beside the blocks.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ScoreStore:
         inputs: Mapping[str, Any],
         numerics: Mapping[str, Any],
         block_size: int = BLOCK_SIZE,
-        pictures: bool = False,
+        keep_images: bool = False,
     ) -> None:
         if num < 1 or block_size < 1:
             raise UserError(f"num and block_size must be at least 1, got {num} and {block_size}")
@@ -48,7 +48,7 @@ class ScoreStore:
         self.inputs = dict(inputs)
         self.numerics = dict(numerics)
         self.block_size = block_size
-        self.pictures = pictures
+        self.keep_images = keep_images
 
     @classmethod
     def open(cls, root: str | Path) -> "ScoreStore":
@@ -90,12 +90,14 @@ class ScoreStore:
         if numerics and not allow_numerics_change:
             raise UserError(
                 f"{self.root} was computed under another numerics record ({'; '.join(numerics)}): scores would agree "
-                "to 1e-2 sd, not bit for bit; --allow-numerics-change accepts that"
+                "to 1e-2 std, not bit for bit; --allow-numerics-change accepts that"
             )
         if self.num != old.num or numerics:
             self._write_manifest()
         return (
-            [f"numerics changed ({'; '.join(numerics)}): new blocks agree with old ones to 1e-2 sd"] if numerics else []
+            [f"numerics changed ({'; '.join(numerics)}): new blocks agree with old ones to 1e-2 std"]
+            if numerics
+            else []
         )
 
     def _write_manifest(self) -> None:
@@ -110,8 +112,8 @@ class ScoreStore:
         """The file of a block."""
         return self.root / f"block-{block.start:09d}.safetensors"
 
-    def picture(self, index: int) -> Path:
-        """The file of a kept picture."""
+    def image_path(self, index: int) -> Path:
+        """The file of a kept image."""
         return self.root / "pictures" / f"{index:09d}.jpg"
 
     def write(self, block: range, latents: Tensor, scores: Tensor) -> None:
@@ -140,7 +142,9 @@ class ScoreStore:
         """Blocks still to compute, and why those that are there but not sound must be redone."""
         todo, notes = [], []
         for block in self.blocks():
-            if not self.path(block).exists() or (self.pictures and not all(self.picture(i).exists() for i in block)):
+            if not self.path(block).exists() or (
+                self.keep_images and not all(self.image_path(i).exists() for i in block)
+            ):
                 todo.append(block)
                 continue
             try:

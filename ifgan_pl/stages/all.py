@@ -1,4 +1,4 @@
-"""All stages, one after another: whatever is not fresh."""
+"""All stages, one after another: whatever is not up to date."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def run_all(
     allow_numerics_change: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Score, boundary and report: every stage whose result is not fresh.
+    """Score, boundary and report: every stage whose result is not up to date.
 
     Args:
         generator, scorer, num, seed, truncation, allow_numerics_change, trainer: see `score`.

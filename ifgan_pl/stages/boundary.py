@@ -14,8 +14,8 @@ from ifgan_pl.core.files import json_digest
 from ifgan_pl.core.messages import say
 from ifgan_pl.scores.external import read_labels, read_latents
 from ifgan_pl.scores.score_file import open_scores
-from ifgan_pl.stages.freshness import digest_of, fresh
 from ifgan_pl.stages.places import RUN
+from ifgan_pl.stages.up_to_date import digest_of, up_to_date
 
 
 def boundary(
@@ -76,7 +76,7 @@ def boundary(
     else:
         where = {"space": space, "family": family, "num_ws": 1, "truncation": None}
         inputs = {**settings, **where, "latents": digest_of(latents), "scores": digest_of(scores)}
-    if fresh("boundary", out, inputs, lambda path: LinearBoundary.load(path).provenance):
+    if up_to_date("boundary", out, inputs, lambda path: LinearBoundary.load(path).provenance):
         return Path(out)
     if latents is None:
         codes, values = store.load()

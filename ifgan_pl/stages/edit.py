@@ -1,4 +1,4 @@
-"""The edit stage: what ``edit.py`` does, from a request to pictures on disk."""
+"""The edit stage: what ``edit.py`` does, from a request to images on disk."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,7 +51,7 @@ def edit(
     compile: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Edit faces and write pictures; see ``edit.py --help`` for what each option means.
+    """Edit faces and write images; see ``edit.py --help`` for what each option means.
 
     Returns:
         the files to look at; none where a run to resume had finished.
@@ -89,9 +89,9 @@ def edit(
         title += f", layers {layers}"
     native, _ = native_resolution(faces, resolution)
     if native != faces.img_resolution:
-        say(f"note: {native}² pictures of {faces.name} are its cheap native ones, not full synthesis")
+        say(f"note: {native}² images of {faces.name} are its cheap native ones, not full synthesis")
         title += f" ({native}² native)"
-    judge = find_scorer(scorer) if scorer else None
+    scorer_model = find_scorer(scorer) if scorer else None
     plan = EditPlan(
         columns=columns,
         title=title,
@@ -110,7 +110,7 @@ def edit(
             "seed": seed if latents is None else None,
             "latents": Path(latents).name if latents else None,
             "latents_digest": file_digest(latents) if latents else None,
-            "scorer": scorer_inputs(judge, scorer)["scorer"] if judge and scorer else None,
+            "scorer": scorer_inputs(scorer_model, scorer)["scorer"] if scorer_model and scorer else None,
             "version": __version__,
             "numerics": numerics,
         },
@@ -118,12 +118,12 @@ def edit(
     for column in columns:  # refuse what cannot be done before anything is synthesised or written
         if column.changes:
             editor.shifted(codes[:1], column.changes, **plan.options)
-    names = getattr(judge, "attributes", [])
+    names = getattr(scorer_model, "attributes", [])
     results = Results(Path(out), plan, numbers, formats=formats, attributes=names)
     if results.check(resume=resume):
-        say(f"edit: fresh ({out})")
+        say(f"edit: up to date ({out})")
         return []
-    task = EditTask(editor, codes, results, scorer=judge, batch_size=batch_size)
+    task = EditTask(editor, codes, results, scorer=scorer_model, batch_size=batch_size)
     trainer_.predict(task, return_predictions=False)
     trainer_.strategy.barrier()
     files = results.finish() if is_rank_zero() else []

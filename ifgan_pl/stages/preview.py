@@ -17,7 +17,7 @@ def preview(
     batch_size: int = 32,
     seed: int = 1,
 ) -> Path:
-    """Train the preview head of ffhq-mobile: 128² pictures from its 64² hidden layer, for scoring.
+    """Train the preview head of ffhq-mobile: 128² images from its 64² hidden layer, for scoring.
 
     Args:
         out: file of the centre of truncation and the head; as checkpoints/ffhq-mobile.safetensors it is used.

@@ -11,8 +11,8 @@ from ifgan_pl.generators import load_generator
 from ifgan_pl.report.build import build_report
 from ifgan_pl.scorer.loading import SCORER, find_scorer, scorer_inputs, scorer_metrics
 from ifgan_pl.scores.score_file import open_scores
-from ifgan_pl.stages.freshness import digest_of, fresh
 from ifgan_pl.stages.places import RUN
+from ifgan_pl.stages.up_to_date import digest_of, up_to_date
 
 
 def report(
@@ -40,15 +40,15 @@ def report(
     store = open_scores(scores)
     inputs = {"boundary": digest_of(boundary), "scores": json_digest(store.inputs), "num": store.num, "faces": faces}
     page = Path(out) / "index.html"
-    if fresh("report", Path(out) / "report.json", inputs, lambda path: dict(json.loads(path.read_text()))):
+    if up_to_date("report", Path(out) / "report.json", inputs, lambda path: dict(json.loads(path.read_text()))):
         return page
-    model, judge = load_generator(generator), find_scorer(scorer)
-    made_with = {"generator": model.fingerprint, **scorer_inputs(judge, scorer)}
+    model, scorer_model = load_generator(generator), find_scorer(scorer)
+    made_with = {"generator": model.fingerprint, **scorer_inputs(scorer_model, scorer)}
     differences = changed({k: store.inputs.get(k) for k in made_with}, made_with)
     if differences:
         raise UserError(f"{scores} was made with another generator or scorer ({'; '.join(differences)})")
     fitted = LinearBoundary.load(boundary)
-    metrics = scorer_metrics(judge, scorer)
-    build_report(model, judge, store, fitted, out, faces=faces, inputs=inputs, scorer_metrics=metrics)
+    metrics = scorer_metrics(scorer_model, scorer)
+    build_report(model, scorer_model, store, fitted, out, faces=faces, inputs=inputs, scorer_metrics=metrics)
     say(f"report: {page}")
     return page

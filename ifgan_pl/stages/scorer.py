@@ -1,4 +1,4 @@
-"""The scorer stage: from labelled pictures to a scorer."""
+"""The scorer stage: from labelled images to a scorer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,10 +24,10 @@ def train_scorer(
     trainer: Mapping[str, Any] | None = None,
     **model: Any,
 ) -> Path:
-    """Train a facial-attribute scorer on labelled pictures, calibrate it and report on it.
+    """Train a facial-attribute scorer on labelled images, calibrate it and report on it.
 
     Args:
-        data: the labelled pictures, a class of ``ifgan_pl.data``.
+        data: the labelled images, a class of ``ifgan_pl.data``.
         out: the scorer; its metrics (JSON) and logs (CSV and TensorBoard) go beside it.
         start: checkpoint of a scorer of the same shape, or the name of a shipped one, whose weights to start from.
         resume: continue an interrupted run from ``checkpoints/last.ckpt`` beside ``out``.

@@ -1,4 +1,4 @@
-"""What the stages share: who speaks, which scorer, which Trainer, and whether a result is fresh."""
+"""What the stages share: who speaks, which scorer, which Trainer, and whether a result is up to date."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ PRECISIONS |= {"bf16-true": "bfloat16", "16-true": "float16"}
 def open_generator(
     name: str, trainer: pl.Trainer, flags: Mapping[str, Any] | None, *, compile: bool
 ) -> tuple[Generator, dict[str, Any]]:
-    """The generator in the precision that the user's Trainer flags ask for, and the numerics record of its pictures.
+    """The generator in the precision that the user's Trainer flags ask for, and the numerics record of its images.
 
     Raises:
         UserError: a precision that synthesis has not, or what :func:`load_generator` refuses.

@@ -29,7 +29,7 @@ def make(dim: int = 10, space: str = "w", dtype: torch.dtype = torch.float64) ->
         lambdas=torch.tensor([0.5, 2.0, 3.0]),
         offsets=torch.tensor([0.0, 1.0, 30.0]),
         score_mean=torch.tensor([0.1, 0.2, 35.0]),
-        score_sd=torch.tensor([1.0, 4.0, 12.0]),
+        score_std=torch.tensor([1.0, 4.0, 12.0]),
         calibration=torch.tensor([[1.0, 0.0], [2.0, 1.0], [3.0, -1.0]]),
         code_mean=torch.randn(dim, generator=generator),
         covariance=root @ root.mT,

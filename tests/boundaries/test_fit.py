@@ -36,7 +36,7 @@ def test_all_samples_find_the_true_directions(data: Data, solver: str) -> None:
     cosines = (boundary.normals * normals).sum(1)
     assert cosines.min() > 0.97
     torch.testing.assert_close(boundary.lambdas, torch.tensor([4.0, 30.0]), rtol=0.1, atol=0)
-    torch.testing.assert_close(boundary.score_sd, scores.std(0), rtol=1e-5, atol=0)
+    torch.testing.assert_close(boundary.score_std, scores.std(0), rtol=1e-5, atol=0)
     torch.testing.assert_close(boundary.normals.norm(dim=1), torch.ones(2))
     for name in NAMES:
         figures = boundary.metrics["attributes"][name]
@@ -323,8 +323,8 @@ def test_side_effects_are_taken_back_and_nothing_else_changes(data: Data) -> Non
     torch.testing.assert_close(found.predict_scores(codes).mean(0), plain.predict_scores(codes).mean(0))
 
     def moved(boundary: LinearBoundary, name: str) -> torch.Tensor:
-        """What an edit by one sd moves, in sd, by the planes before."""
-        return plain.lambdas / plain.score_sd * (plain.normals @ boundary.edit_shift({name: 1.0}, hold="all"))
+        """What an edit by one std moves, in std, by the planes before."""
+        return plain.lambdas / plain.score_std * (plain.normals @ boundary.edit_shift({name: 1.0}, hold="all"))
 
     torch.testing.assert_close(moved(found, "age"), torch.tensor([0.0, 1.0]), rtol=0, atol=1e-5)
     torch.testing.assert_close(moved(found, "smile"), torch.tensor([1.0, -0.3]), rtol=0, atol=1e-5)

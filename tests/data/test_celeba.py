@@ -56,14 +56,14 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_labels_partition_and_pictures(root):
+def test_labels_partition_and_images(root):
     data = CelebAData(root, image_size=32, batch_size=5, cache_dir=root / "cache")
     assert list(data.attributes) == ["eyeglasses", "male", "smile", "young", *COORDINATES, "yaw"]
     data.prepare_data()
     data.setup()
     assert [len(data.rows(s)) for s in ("train", "select", "report")] == [20, 5, 5]
     targets = data.labels.targets
-    assert targets[2, :4].tolist() == [1, 1, 0, 0]  # picture 3 = 0b0011
+    assert targets[2, :4].tolist() == [1, 1, 0, 0]  # image 3 = 0b0011
     assert targets[:, 4:14].abs().max() < 1
     assert targets[0, 4] == pytest.approx((69 + 0.5) / 89 - 1)  # left_eye_x over the centre square of 178
     assert targets[0, 5] == pytest.approx((111 - 20 + 0.5) / 89 - 1)

@@ -1,4 +1,4 @@
-"""Labelled samples of a generator: made through the preview, once, and the pictures that belong to the labels."""
+"""Labelled samples of a generator: made through the preview, once, and the images that belong to the labels."""
 
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,14 @@ def test_labelled_faces_are_synthesised_once(tmp_path: Path) -> None:
     assert cache.stat().st_mtime_ns == stamp
 
 
-@pytest.mark.skipif(not FACES.is_dir(), reason="the pictures that were labelled are not here")
+@pytest.mark.skipif(not FACES.is_dir(), reason="the images that were labelled are not here")
 def test_the_faces_are_those_that_were_labelled(tmp_path: Path) -> None:
     """JPEG of full synthesis: the preview is about 25 dB from it, another face 8 dB."""
     data = FacesData(**write_faces(tmp_path), resolution=128, cache_dir=tmp_path / "cache")
     data.setup()
-    pictures = to_float(torch.from_numpy(np.array(data._images[0])))
+    images = to_float(torch.from_numpy(np.array(data._images[0])))
     stored = [np.asarray(Image.open(FACES / f"{row:05d}.jpg")).transpose(2, 0, 1) for row in ROWS]
-    error = (pictures[:, None] - to_float(torch.from_numpy(np.stack(stored)))).square().mean((2, 3, 4))
+    error = (images[:, None] - to_float(torch.from_numpy(np.stack(stored)))).square().mean((2, 3, 4))
     decibel = 10 * torch.log10(4 / error)  # (made, stored)
     assert decibel.diag().min() > 20
     assert (decibel - torch.diag(decibel.diag())).max() < 17

@@ -40,8 +40,8 @@ def test_labels_and_official_split(tmp_path, caplog):
     write(tmp_path, 60_000, [face(glasses="ReadingGlasses", gender="male")])
     with caplog.at_level(logging.WARNING):
         data = FFHQData(tmp_path / "images", tmp_path / "json", image_size=16, cache_dir=tmp_path / "cache")
-    assert "left out 1 pictures without readable features: 00027.png" in caplog.text
-    assert "left out 1 pictures in which the features see no face: 00026.png" in caplog.text
+    assert "left out 1 images without readable features: 00027.png" in caplog.text
+    assert "left out 1 images in which the features see no face: 00026.png" in caplog.text
     table = data.table()
     assert list(data.attributes) == ["eyeglasses", "smile", "male", "age", "yaw", "pitch"]
     assert table.targets[0].tolist() == pytest.approx([0, 0.9, 0, 31, 12.5, -3])
@@ -54,7 +54,7 @@ def test_labels_and_official_split(tmp_path, caplog):
 
 def test_no_features(tmp_path):
     write(tmp_path, 0, "nothing")
-    with pytest.raises(UserError, match="no picture in"):
+    with pytest.raises(UserError, match="no image in"):
         FFHQData(tmp_path / "images", tmp_path / "json")
     with pytest.raises(UserError, match="no such folder"):
         FFHQData(tmp_path / "images", tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""Samplers, mixtures and the picture cache."""
+"""Samplers, mixtures and the image cache."""
 
 import logging
 
@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.data.labelled import EpochSampler, LabelledPictures, MixedData, PaddedSampler, set_aside
+from ifgan_pl.data.labelled import EpochSampler, LabelledImages, MixedData, PaddedSampler, set_aside
 from ifgan_pl.data.table import TableData
-from ifgan_pl.images.read import decode, read_pictures, to_square
+from ifgan_pl.images.read import decode, read_images, to_square
 
 
 def write_folder(folder, count=23, size=20, **columns):
-    """Plain grey pictures, picture i of grey level 10 i, and a table."""
+    """Plain grey images, image i of grey level 10 i, and a table."""
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
         Image.new("RGB", (size + i % 3, size), (10 * i,) * 3).save(folder / f"{i:03d}.png")
@@ -52,7 +52,7 @@ def test_evaluation_sees_every_row_once_and_pads_with_minus_one(ranks):
 
 
 def test_padding_has_no_labels():
-    data = LabelledPictures([np.zeros((3, 3, 4, 4), np.uint8)], torch.ones(3, 2), np.array([2, 0]))
+    data = LabelledImages([np.zeros((3, 3, 4, 4), np.uint8)], torch.ones(3, 2), np.array([2, 0]))
     batch = data.__getitems__([0, -1])
     assert batch["index"].tolist() == [2, 2]
     assert batch["target"][0].tolist() == [1, 1]
@@ -103,17 +103,17 @@ def test_mixture_of_unrelated_labels_is_refused(tmp_path):
 
 def test_decoding_takes_the_centre_square_and_agrees_with_the_scorer(tmp_path):
     generator = np.random.default_rng(0)
-    picture = generator.integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "a.png")
+    image = generator.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
     decoded = torch.from_numpy(decode(tmp_path / "a.png", 16)).float()
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     # Pillow rounds after rows and again after columns
     assert (decoded - to_square(tensor, 16)[0]).abs().max() <= 1
 
 
-def test_broken_pictures_are_named_and_left_out(tmp_path, caplog):
+def test_broken_images_are_named_and_left_out(tmp_path, caplog):
     folder, table = write_folder(tmp_path / "a", age=range(23))
-    (folder / "003.png").write_bytes(b"not a picture")
+    (folder / "003.png").write_bytes(b"not an image")
     (folder / "004.png").unlink()
     whole = (folder / "005.png").read_bytes()
     (folder / "005.png").write_bytes(whole[: len(whole) // 2])
@@ -121,15 +121,15 @@ def test_broken_pictures_are_named_and_left_out(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         data.prepare_data()
         data.setup()
-    assert "left out 3 broken pictures" in caplog.text
+    assert "left out 3 broken images" in caplog.text
     assert all(name in caplog.text for name in ("003.png", "004.png", "005.png"))
     rows = np.concatenate([data.rows(split) for split in ("train", "select", "report")])
     assert sorted(rows) == sorted(set(range(23)) - {3, 4, 5})
-    names = [name for chunk, _ in read_pictures(sorted(folder.glob("*.png")), 16, 4) for name in chunk]
+    names = [name for chunk, _ in read_images(sorted(folder.glob("*.png")), 16, 4) for name in chunk]
     assert len(names) == 20
 
 
-def test_the_cache_is_made_once_and_again_when_a_picture_changes(tmp_path):
+def test_the_cache_is_made_once_and_again_when_a_image_changes(tmp_path):
     folder, table = write_folder(tmp_path / "a", age=range(23))
 
     def make():

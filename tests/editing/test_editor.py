@@ -1,4 +1,4 @@
-"""The way from a code to an edited picture, on the real generator and the shipped boundaries."""
+"""The way from a code to an edited image, on the real generator and the shipped boundaries."""
 
 import pytest
 import torch
@@ -20,14 +20,14 @@ def test_several_edits_move_exactly_what_they_ask(editor: Editor) -> None:
     codes = editor.codes(range(4))
     edited = editor.shifted(codes, {"smile": 2.0, "pose": -1.0}, hold=["age", "gender"])
     moved = editor.boundary.predict_scores(edited) - editor.boundary.predict_scores(codes)
-    by_name = dict(zip(editor.attributes, (moved / editor.boundary.score_sd).T, strict=True))
+    by_name = dict(zip(editor.attributes, (moved / editor.boundary.score_std).T, strict=True))
     for name, expected in {"smile": 2.0, "yaw": -1.0, "age": 0.0, "male": 0.0}.items():
         assert torch.allclose(by_name[name], torch.tensor(expected), atol=2e-3)
 
 
 def test_mode_to_reaches_the_value(editor: Editor) -> None:
     codes = editor.shifted(editor.codes(range(3)), {"age": 1.5}, mode="to")
-    scores = (editor.boundary.predict_scores(codes) - editor.boundary.score_mean) / editor.boundary.score_sd
+    scores = (editor.boundary.predict_scores(codes) - editor.boundary.score_mean) / editor.boundary.score_std
     assert torch.allclose(scores[:, editor.boundary.index("age")], torch.tensor(1.5), atol=2e-3)
 
 
@@ -38,7 +38,7 @@ def test_identity_and_latent_units_are_the_papers_edit(editor: Editor) -> None:
     assert torch.allclose(edited, codes + 3 * normal, atol=1e-5)
 
 
-def test_pictures_are_differentiable_in_the_strength(editor: Editor) -> None:
+def test_images_are_differentiable_in_the_strength(editor: Editor) -> None:
     strength = torch.tensor(1.0, requires_grad=True)
     editor.edit([0], smile=strength, resolution=128).mean().backward()
     assert strength.grad is not None

@@ -6,10 +6,10 @@ def labels(columns: list[Column]) -> list[str]:
 
 
 def test_a_sweep_has_the_original_in_its_place() -> None:
-    assert labels(sweep("smile", -2, 2, 5)) == ["-2 sd", "-1 sd", "original", "+1 sd", "+2 sd"]
+    assert labels(sweep("smile", -2, 2, 5)) == ["-2 std", "-1 std", "original", "+1 std", "+2 std"]
     assert labels(sweep("smile", -1, 2, 2, unit="latent")) == ["-1", "original", "+2"]
-    assert labels(sweep("smile", 3, 1, 2)) == ["+3 sd", "+1 sd", "original"]
-    assert labels(sweep("smile", -1, 1, 3, mode="to")) == ["original", "to -1 sd", "to 0 sd", "to +1 sd"]
+    assert labels(sweep("smile", 3, 1, 2)) == ["+3 std", "+1 std", "original"]
+    assert labels(sweep("smile", -1, 1, 3, mode="to")) == ["original", "to -1 std", "to 0 std", "to +1 std"]
 
 
 def test_an_animation_leaves_out_an_original_that_is_no_step() -> None:

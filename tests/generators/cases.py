@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def golden(name: str, file: str = "small.safetensors") -> dict[str, Tensor]:
-    """What the official code gave: w (2, 8) and crop, mean, std of the truncated pictures."""
+    """What the official code gave: w (2, 8) and crop, mean, std of the truncated images."""
     values = load_safetensors(GOLDEN / file)
     return {key.removeprefix(f"{name}."): value for key, value in values.items() if key.startswith(f"{name}.")}
 

@@ -2,7 +2,7 @@
 
 Weights follow one recipe: a value depends on the weight's published name and shape alone (NumPy's Philox keyed by
 the name's CRC), so that the official code, filled by the same recipe elsewhere, makes the same network.
-``golden/README.md`` says how the golden pictures were taken from it.
+``golden/README.md`` says how the golden images were taken from it.
 """
 
 import pickle
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 
 def fill(name: str, shape: Sequence[int]) -> Tensor:
-    """The recipe: float32 weights of a published name, of a size that keeps pictures near [-1, 1]."""
+    """The recipe: float32 weights of a published name, of a size that keeps images near [-1, 1]."""
     value = np.random.Generator(np.random.Philox(key=zlib.crc32(name.encode()))).standard_normal(tuple(shape))
     last, parent = (["", *name.split(".")])[-1], (["", "", *name.split(".")])[-2]
     mapping = name.startswith(("mapping.", "style.")) and "embed" not in name.lower()

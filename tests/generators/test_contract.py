@@ -184,12 +184,12 @@ def test_devices_round_trip(generator: Any) -> None:
 
 def test_nothing_is_kept_between_calls(generator: Any) -> None:
     """What inference mode made must not turn up in autograd later (DESIGN §7)."""
-    fresh, w, side = copy.deepcopy(generator), codes(generator, 1), cheap(generator)
-    before = {name: set(vars(module)) for name, module in fresh.named_modules()}
+    unused, w, side = copy.deepcopy(generator), codes(generator, 1), cheap(generator)
+    before = {name: set(vars(module)) for name, module in unused.named_modules()}
     with torch.inference_mode():
-        first = fresh.synthesis(w, side)
-    assert {name: set(vars(module)) for name, module in fresh.named_modules()} == before
-    again = fresh.synthesis(w.clone().requires_grad_(True), side)
+        first = unused.synthesis(w, side)
+    assert {name: set(vars(module)) for name, module in unused.named_modules()} == before
+    again = unused.synthesis(w.clone().requires_grad_(True), side)
     again.sum().backward()
     torch.testing.assert_close(again.detach(), first, rtol=0, atol=1e-5)
 

@@ -41,11 +41,11 @@ def test_it_equals_openvino(generator: MobileStyleGAN) -> None:
     assert np.abs(generator.mapping(z).numpy() - w).max() < 2e-5
     expected = run("Synthesis", w)
     with torch.inference_mode():
-        pictures = map_micro_batches(generator.synthesis, torch.from_numpy(w)).numpy()
-    assert np.abs(pictures - expected).max() < 1e-3
+        images = map_micro_batches(generator.synthesis, torch.from_numpy(w)).numpy()
+    assert np.abs(images - expected).max() < 1e-3
 
 
-def test_a_picture_does_not_depend_on_its_batch(generator: MobileStyleGAN) -> None:
+def test_a_image_does_not_depend_on_its_batch(generator: MobileStyleGAN) -> None:
     codes = sample_codes(generator, range(3))
     with torch.inference_mode():
         together = synthesise(generator, codes, space="w", resolution=128)
@@ -55,16 +55,16 @@ def test_a_picture_does_not_depend_on_its_batch(generator: MobileStyleGAN) -> No
 
 def test_strips_are_exact_whoever_computes_them(generator: MobileStyleGAN, monkeypatch: pytest.MonkeyPatch) -> None:
     codes = sample_codes(generator, [3])
-    pictures = []
+    images = []
     for cores in (1, 3):
         monkeypatch.setattr(micro_batches, "workers", lambda cores=cores: cores)
         with torch.inference_mode():
-            pictures.append(synthesise(generator, codes, space="w"))
-    assert torch.equal(*pictures)
+            images.append(synthesise(generator, codes, space="w"))
+    assert torch.equal(*images)
     monkeypatch.setattr(mobile, "STRIP", 1024)
     with torch.inference_mode():
         whole = synthesise(generator, codes, space="w")
-    torch.testing.assert_close(pictures[0], whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(images[0], whole, rtol=0, atol=1e-5)
 
 
 def test_the_preview_resembles_full_synthesis(generator: MobileStyleGAN) -> None:
@@ -89,12 +89,12 @@ def test_w_plus_equals_w_and_truncation_zero_is_the_mean_face(generator: MobileS
 
 def test_gradients_reach_the_code(generator: MobileStyleGAN) -> None:
     w = sample_codes(generator, [1]).requires_grad_()
-    picture = generator.synthesis(w, 128)
-    picture.mean().backward()
+    image = generator.synthesis(w, 128)
+    image.mean().backward()
     assert w.grad is not None
     assert w.grad.abs().sum() > 0
     with torch.inference_mode():
-        assert (generator.synthesis(w.detach(), 128) - picture.detach()).abs().max() < 1e-5
+        assert (generator.synthesis(w.detach(), 128) - image.detach()).abs().max() < 1e-5
 
 
 def test_the_preview_head_learns_from_new_faces_at_every_step(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_preview_head_learns_from_new_faces_at_every_step(tmp_path: Path) ->
     initial = initial_head().state_dict()
     error = {}
     for name, head in (("initial", initial), ("trained", {k: tensors[f"preview.{k}"].float() for k in initial})):
-        task = PreviewTask(load_mobile(), lambda pictures: pictures.mean((2, 3)), batch_size=2, seed=1)
+        task = PreviewTask(load_mobile(), lambda images: images.mean((2, 3)), batch_size=2, seed=1)
         task.head.load_state_dict(head)
         features, scale, w, target = task.faces(0, seed=9)
         with torch.no_grad():

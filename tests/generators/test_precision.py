@@ -47,28 +47,28 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def pictures(generator: Generator, space: str = "w") -> torch.Tensor:
+def images(generator: Generator, space: str = "w") -> torch.Tensor:
     codes = sample_codes(generator, range(3), space=space, truncation=1.0)
     with torch.inference_mode():
         return synthesise(generator, codes, space=space)
 
 
 @pytest.mark.parametrize("name", ["small", "digiface-dcgan"])
-def test_bf16_changes_pictures_little_and_codes_not_at_all(name: str, small: Path) -> None:
+def test_bf16_changes_images_little_and_codes_not_at_all(name: str, small: Path) -> None:
     source = str(small) if name == "small" else name
     exact, rounded = load_generator(source), load_generator(source, dtype=torch.bfloat16)
     assert rounded.fingerprint == exact.fingerprint
     space = "z" if exact.w_mean is None else "w"
     codes = [sample_codes(g, range(3), space=space, truncation=1.0) for g in (exact, rounded)]
     assert torch.equal(*codes)
-    difference = (pictures(rounded, space) - pictures(exact, space)).abs()
+    difference = (images(rounded, space) - images(exact, space)).abs()
     assert 0 < difference.mean() < 0.02
-    assert pictures(rounded, space).dtype == torch.float32
+    assert images(rounded, space).dtype == torch.float32
 
 
 def test_compiled_synthesis_agrees_and_does_not_depend_on_the_batch(small: Path) -> None:
     eager, compiled = load_generator(small), load_generator(small, compile=True)
-    expected, got = pictures(eager), pictures(compiled)
+    expected, got = images(eager), images(compiled)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
     codes = sample_codes(compiled, [1], truncation=1.0)
     with torch.inference_mode():
@@ -98,7 +98,7 @@ def test_a_block_compiled_ahead_agrees_and_threads_share_it() -> None:
     torch.testing.assert_close(first, expected, rtol=1e-4, atol=1e-4)
     assert not torch.equal(compiled(*(2 * t for t in inputs)), first)
     with ThreadPoolExecutor(4) as pool:
-        assert all(torch.equal(picture, first) for picture in pool.map(run, range(40)))
+        assert all(torch.equal(image, first) for image in pool.map(run, range(40)))
     assert len(compiled._compiled) == 1
     x = inputs[0].clone().requires_grad_()
     compiled(x, *inputs[1:]).sum().backward()

@@ -70,7 +70,7 @@ def test_published_sizes_equal_the_official_code(name: str, tmp_path: Path) -> N
             w = generator.truncate(w, 0.7, 8 if "genforce" in name else None)
         images = generator.synthesis(w)
     error = (crop(images) - expected["crop"]).abs().max().item()
-    print(f"{name}: max abs difference {error:.1e}, sd of the picture {images.std():.2f}")
+    print(f"{name}: max abs difference {error:.1e}, std of the image {images.std():.2f}")
     assert error < 1e-4
     torch.testing.assert_close(images.double().mean((2, 3)).float(), expected["mean"], rtol=0, atol=1e-4)
     torch.testing.assert_close(images.double().std((2, 3), correction=0).float(), expected["std"], rtol=0, atol=1e-4)
@@ -82,7 +82,7 @@ def test_half_precision_of_high_resolutions(
     name: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off the CPU the file's highest resolutions run in half precision: which ones, on the meta device; how near the
-    float32 picture they come, on the CPU, told for once to do the same."""
+    float32 image they come, on the CPU, told for once to do the same."""
     generator = formats.load_file(CASES[name](tmp_path / name))
     assert isinstance(generator, StyleGAN2 | StyleGAN3)
     generator.half_dtype = dtype

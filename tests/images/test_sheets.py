@@ -3,7 +3,7 @@ from PIL import Image
 
 from ifgan_pl.images.sheets import draw_grid, draw_strip, load_font
 
-LONG = "generator-with-a-name: smile +2 sd, age -1 sd, hold gender eyeglasses pose (128² native)"
+LONG = "generator-with-a-name: smile +2 std, age -1 std, hold gender eyeglasses pose (128² native)"
 
 
 def inked(sheet: Image.Image, columns: slice) -> bool:
@@ -23,12 +23,12 @@ def test_long_titles_are_not_cut_off() -> None:
         assert not inked(word, slice(-5, None))
 
 
-def test_each_picture_stands_in_its_cell() -> None:
+def test_each_image_stands_in_its_cell() -> None:
     colours = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
-    pictures = [Image.new("RGB", (64, 64), c) for c in colours]
-    grid = draw_grid(pictures, title="t", labels=["1", "2", "3"], columns=2, side=50)
+    images = [Image.new("RGB", (64, 64), c) for c in colours]
+    grid = draw_grid(images, title="t", labels=["1", "2", "3"], columns=2, side=50)
     assert [grid.getpixel((30, grid.height - 40)), grid.getpixel((30, grid.height - 120))] == [colours[2], colours[0]]
-    strip = draw_strip([pictures], title="t", row_labels=["1"], column_labels=["a", "b", "c"], side=50)
+    strip = draw_strip([images], title="t", row_labels=["1"], column_labels=["a", "b", "c"], side=50)
     assert strip.getpixel((strip.width - 20, strip.height - 20)) == colours[2]
 
 

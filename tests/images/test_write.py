@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.images.write import ANIMATIONS, STILLS, Pixels, check_video, read_provenance, save_animation, save_picture
+from ifgan_pl.images.write import ANIMATIONS, STILLS, Pixels, check_video, read_provenance, save_animation, save_image
 
 PROVENANCE = {"generator": "ñ <&>", "index": 3, "edit": [{"smile": -1.0}, {}]}
 GREYS = (30, 130, 230)
@@ -31,8 +31,8 @@ def greys(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("suffix", STILLS)
-def test_a_picture_says_where_it_comes_from(tmp_path: Path, suffix: str) -> None:
-    save_picture(tmp_path / f"a.{suffix}", frames()[1], PROVENANCE)
+def test_a_image_says_where_it_comes_from(tmp_path: Path, suffix: str) -> None:
+    save_image(tmp_path / f"a.{suffix}", frames()[1], PROVENANCE)
     assert read_provenance(tmp_path / f"a.{suffix}") == PROVENANCE
     assert greys(tmp_path / f"a.{suffix}") == [GREYS[1]]
 
@@ -41,7 +41,7 @@ def test_a_picture_says_where_it_comes_from(tmp_path: Path, suffix: str) -> None
 def test_a_png_keeps_every_pixel(tmp_path: Path, shape: tuple[int, ...]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     for pixels in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
-        save_picture(tmp_path / "a.png", pixels, PROVENANCE)
+        save_image(tmp_path / "a.png", pixels, PROVENANCE)
         with Image.open(tmp_path / "a.png") as image:
             image.load()
             assert np.array_equal(np.asarray(image), pixels)
@@ -61,7 +61,7 @@ def test_an_animation_runs_there_and_back(tmp_path: Path, suffix: str) -> None:
     assert np.allclose(greys(path), GREYS[0], atol=4)
 
 
-def test_pictures_from_elsewhere_have_no_provenance(tmp_path: Path) -> None:
+def test_images_from_elsewhere_have_no_provenance(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "A holiday"
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)

@@ -21,8 +21,8 @@ def test_every_stage_ends_in_a_report_and_is_fresh_afterwards(
 ) -> None:
     model, generator = make_model().eval(), load_generator("digiface-dcgan")
     with torch.no_grad():  # both classes of ``light`` must occur
-        pictures = synthesise(generator, sample_codes(generator, range(64), space="z", truncation=1), space="z")
-        model.offset -= model(pictures).median(0).values
+        images = synthesise(generator, sample_codes(generator, range(64), space="z", truncation=1), space="z")
+        model.offset -= model(images).median(0).values
     save_scorer(model, tmp_path / "toy.ckpt", make_trainer(tmp_path, 1))
     metrics = {"accuracy/light": 0.987, "auroc/light": 0.991, "mae/level": 3.25, "r/level": 0.5, "loss": 1.0}
     write_json(tmp_path / "toy.json", metrics)
@@ -39,7 +39,7 @@ def test_every_stage_ends_in_a_report_and_is_fresh_afterwards(
     capsys.readouterr()
     cli.train(arguments)
     text = capsys.readouterr().out
-    assert all(f"{stage}: fresh" in text for stage in ("score", "boundary", "report"))
+    assert all(f"{stage}: up to date" in text for stage in ("score", "boundary", "report"))
 
 
 def test_the_scorer_s_figures_stand_in_the_order_of_its_scores() -> None:

@@ -12,7 +12,7 @@ from ifgan_pl.scorer.augment import augment, geometry, jpeg, soften, uniforms
 INDEX = torch.tensor([3, 70_000, 5, 9])
 
 
-def pictures(n=4, size=32):
+def samples(n=4, size=32):
     return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
@@ -33,8 +33,8 @@ def test_uniforms_depend_on_seed_and_epoch(other: tuple[int, int]):
     assert abs(np.corrcoef(uniforms(1, 2, index, 1)[:, 0], uniforms(*other, index, 1)[:, 0])[0, 1]) < 0.05
 
 
-def test_a_picture_is_augmented_alike_in_any_batch():
-    images = pictures()
+def test_a_image_is_augmented_alike_in_any_batch():
+    images = samples()
     whole, theta = augment(images, INDEX, seed=1, epoch=2)
     part, part_theta = augment(images[[3, 1]], INDEX[[3, 1]], seed=1, epoch=2)
     assert torch.equal(theta[[3, 1]], part_theta)
@@ -46,7 +46,7 @@ def test_a_picture_is_augmented_alike_in_any_batch():
 
 
 def test_result_is_in_range_and_of_the_size_asked_for():
-    images, theta = augment(pictures(8), torch.arange(8), seed=0, epoch=0, size=24)
+    images, theta = augment(samples(8), torch.arange(8), seed=0, epoch=0, size=24)
     assert images.shape == (8, 3, 24, 24)
     assert images.dtype == torch.float32
     assert images.abs().max() <= 1
@@ -54,13 +54,13 @@ def test_result_is_in_range_and_of_the_size_asked_for():
 
 
 def test_strength_zero_changes_nothing():
-    images = pictures()
+    images = samples()
     same, theta = augment(images, INDEX, seed=1, epoch=2, strength=0.0)
     torch.testing.assert_close(same, images / 127.5 - 1, rtol=0, atol=1e-5)
     torch.testing.assert_close(theta, torch.eye(2, 3).expand(4, 2, 3))
 
 
-def test_half_of_the_pictures_are_mirrored():
+def test_half_of_the_images_are_mirrored():
     theta = geometry(torch.from_numpy(uniforms(0, 0, torch.arange(4000), 24)), 1.0)
     mirrored = torch.linalg.det(theta[:, :, :2]) < 0
     assert abs(float(mirrored.double().mean()) - 0.5) < 0.03
@@ -88,8 +88,8 @@ def test_jpeg_loses_what_libjpeg_loses():
     stored = ((image + 1) * 127.5).round().byte()
     for quality in (30, 60, 90):
         buffer = BytesIO()
-        picture = Image.fromarray(stored.permute(1, 2, 0).numpy())
-        picture.save(buffer, "jpeg", quality=quality, subsampling=0)
+        pil = Image.fromarray(stored.permute(1, 2, 0).numpy())
+        pil.save(buffer, "jpeg", quality=quality, subsampling=0)
         reference = torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float()
         ours = (jpeg((stored / 127.5 - 1)[None], torch.tensor([float(quality)]))[0].clamp(-1, 1) + 1) * 127.5
         loss = (reference - stored).abs().mean()

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_data(folder: Path, count: int = 61) -> tuple[Path, Path]:
-    """Pictures that say what they are: grey level, and which half is brighter (yaw)."""
+    """Images that say what they are: grey level, and which half is brighter (yaw)."""
     folder.mkdir(exist_ok=True)
     lines = ["file,split,light,level,yaw"]
     generator = torch.Generator().manual_seed(0)
@@ -37,8 +37,8 @@ def write_data(folder: Path, count: int = 61) -> tuple[Path, Path]:
         yaw = float(torch.rand(1, generator=generator)) * 2 - 1
         row = torch.linspace(-30 * yaw, 30 * yaw, 32) + level
         noise = 5 * torch.randn(32, 32, generator=generator)
-        picture = (row.expand(32, 32) + noise).clamp(0, 255).byte()
-        Image.fromarray(picture.numpy()).convert("RGB").save(folder / f"{i:03d}.png")
+        image = (row.expand(32, 32) + noise).clamp(0, 255).byte()
+        Image.fromarray(image.numpy()).convert("RGB").save(folder / f"{i:03d}.png")
         light = "" if i % 9 == 0 else str(int(level > 115))
         lines.append(f"{i:03d}.png,{'val' if i % 4 == 1 else 'train'},{light},{level:.2f},{yaw:.3f}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
@@ -75,7 +75,7 @@ def test_any_size_is_scored(shape):
     assert scores.dtype == torch.float32
 
 
-def test_full_pictures_are_averaged_down():
+def test_full_images_are_averaged_down():
     model = make_model().eval()
     small = torch.rand(2, 3, 32, 32) * 2 - 1
     large = small.repeat_interleave(8, 2).repeat_interleave(8, 3)
@@ -105,7 +105,7 @@ def test_predict_files_names_what_it_scored(tmp_path, caplog):
     model = make_model().eval()
     result = model.predict_files(paths, batch_size=2)
     assert [Path(name).name for name in result["file"]] == ["000.png", "001.png", "003.png", "004.png"]
-    assert "left out 1 broken pictures" in caplog.text
+    assert "left out 1 broken images" in caplog.text
     image = torch.from_numpy(np.array(Image.open(paths[3]))).permute(2, 0, 1)[None] / 127.5 - 1
     torch.testing.assert_close(result["level"][2:3], model.predict(image)["level"], atol=1e-4, rtol=1e-4)
     assert model.predict_files([])["level"].shape == (0,)
@@ -187,7 +187,7 @@ def test_labels_follow_the_augmentation():
     mirrored = torch.linalg.det(theta[:, :, :2]) < 0
     assert torch.equal(moved[:, -1] < 0, mirrored)
     xy = moved[:, :10].reshape(-1, 5, 2)
-    # left stays left in the picture, and every point is the image of its source
+    # left stays left in the image, and every point is the image of its source
     assert (xy[:, 0, 0] < xy[:, 1, 0]).all()
     assert (xy[:, 3, 0] < xy[:, 4, 0]).all()
     source = torch.einsum("nij,npj->npi", theta[:, :, :2], xy) + theta[:, None, :, 2]

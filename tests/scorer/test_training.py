@@ -171,9 +171,9 @@ def test_pretrained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def toy(folder: Path, *, epochs: int) -> list[str]:
-    """Arguments of ``train.py scorer`` on the small pictures of ``tests/test_scorer.py``."""
-    pictures, table = write_data(folder / "data")
-    data = {"images": str(pictures), "table": str(table), "image_size": 32, "batch_size": 8}
+    """Arguments of ``train.py scorer`` on the small images of ``tests/test_scorer.py``."""
+    images, table = write_data(folder / "data")
+    data = {"images": str(images), "table": str(table), "image_size": 32, "batch_size": 8}
     data["cache_dir"] = str(folder / "cache")
     config = {
         "data": {"class_path": "ifgan_pl.data.TableData", "init_args": data},

@@ -1,4 +1,4 @@
-"""Picture files scored by the shipped scorer and by any callable, on one rank and on two."""
+"""Image files scored by the shipped scorer and by any callable, on one rank and on two."""
 
 import csv
 import sys
@@ -44,7 +44,7 @@ class Sized:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Seven pictures of any shape and format in a tree, one of them grey, and two broken ones."""
+    """Seven images of any shape and format in a tree, one of them grey, and two broken ones."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "my_scorers", raising=False)
@@ -60,8 +60,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for i in range(3):
         Image.new("RGB", (40, 40), (60 * i, 0, 100)).save(places / f"c {i}, .jpg")
     (places / "0-broken.jpg").write_bytes((places.parent / "1.jpg").read_bytes()[:900])
-    (places / "0-text.png").write_text("no picture")
-    (places / "notes.txt").write_text("no picture")
+    (places / "0-text.png").write_text("no image")
+    (places / "notes.txt").write_text("no image")
     return tmp_path
 
 
@@ -75,8 +75,8 @@ def test_a_folder_and_files_become_a_table(
 ) -> None:
     single = str(folder / "photos" / "0.png")
     cli.train(["score", "--images", "photos", single, "--out", "table.csv", "--batch_size", "4", *CPU])
-    assert "score: 8 pictures in table.csv, 2 broken left out" in capsys.readouterr().out
-    assert "left out 2 broken pictures: photos/more/0-broken.jpg, photos/more/0-text.png" in caplog.text
+    assert "score: 8 images in table.csv, 2 broken left out" in capsys.readouterr().out
+    assert "left out 2 broken images: photos/more/0-broken.jpg, photos/more/0-text.png" in caplog.text
     rows = read(folder / "table.csv")
     assert [row["file"] for row in rows][:4] == [f"photos/{name}" for name in ("0.png", "1.jpg", "2.webp", "3.PNG")]
     assert [row["file"] for row in rows][4:] == [*(f"photos/more/c {i}, .jpg" for i in range(3)), single]
@@ -118,10 +118,10 @@ def test_a_callable_takes_the_scorer_s_place_on_samples_too(folder: Path) -> Non
     ("arguments", "expected"),
     [
         (["--images", "nowhere"], "no such file or folder: nowhere"),
-        (["--images", "empty"], "no pictures in empty"),
-        (["--images", "photos/more/0-text.png"], "none of the 1 pictures can be read"),
+        (["--images", "empty"], "no images in empty"),
+        (["--images", "photos/more/0-text.png"], "none of the 1 images can be read"),
         (["--images", "photos", "--scorer", "my_scorers:absent"], "cannot import the scorer my_scorers:absent"),
-        (["--images", "photos", "--scorer", "my_scorers:broken"], "my_scorers:broken is no scorer of pictures"),
+        (["--images", "photos", "--scorer", "my_scorers:broken"], "my_scorers:broken is no scorer of images"),
         (["--images", "photos", "--scorer", "my_scorers:dark"], "not finite for photos/0.png"),
     ],
 )
@@ -138,6 +138,6 @@ def test_two_ranks_write_the_bytes_of_one(folder: Path) -> None:
     flags = ["score", "--images", "photos", "--out"]
     cli.train([*flags, "one.csv", *CPU])
     printed = run(torchrun(29721, str(ROOT / "train.py"), *flags, "two.csv", *CPU))
-    assert printed.count("7 pictures in two.csv, 2 broken left out") == 1
-    assert printed.count("left out 2 broken pictures") == 1
+    assert printed.count("7 images in two.csv, 2 broken left out") == 1
+    assert printed.count("left out 2 broken images") == 1
     assert (folder / "two.csv").read_bytes() == (folder / "one.csv").read_bytes()

@@ -1,4 +1,4 @@
-"""Every published format: recognised, equal to the official code's pictures, refused when damaged."""
+"""Every published format: recognised, equal to the official code's images, refused when damaged."""
 
 import logging
 import math
@@ -26,8 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("generators")
 
 
-def pictures(generator, *, psi: float = 0.7, cutoff: int | None = 4) -> tuple[Tensor | None, Tensor]:
-    """w of samples 0 and 1 and their truncated pictures, in one batch as the goldens were taken."""
+def synthesised(generator, *, psi: float = 0.7, cutoff: int | None = 4) -> tuple[Tensor | None, Tensor]:
+    """w of samples 0 and 1 and their truncated images, in one batch as the goldens were taken."""
     z = sample_z([0, 1], generator.z_dim)
     if generator.w_mean is None:
         return None, generator.synthesis(z)
@@ -42,7 +42,7 @@ def crop(images: Tensor) -> Tensor:
 
 
 def assert_golden(generator, expected: dict[str, Tensor], cutoff: int | None = 4, tolerance: float = 1e-4) -> None:
-    w, images = pictures(generator, cutoff=cutoff)
+    w, images = synthesised(generator, cutoff=cutoff)
     images = images[: len(expected["crop"])]
     if w is not None:
         torch.testing.assert_close(w[: len(images), :8], expected["w"], rtol=0, atol=tolerance)
@@ -54,13 +54,13 @@ def assert_golden(generator, expected: dict[str, Tensor], cutoff: int | None = 4
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_pictures_equal_the_official_code(name: str, folder: Path) -> None:
+def test_images_equal_the_official_code(name: str, folder: Path) -> None:
     generator = formats.load_file(CASES[name](folder / name))
     expected = golden(name)
     assert_golden(generator, expected, cutoff=None if name == "rosinality" else 4)
     if "full" in expected:
         torch.testing.assert_close(
-            crop(pictures(generator, psi=1, cutoff=None)[1]), expected["full"], rtol=0, atol=1e-4
+            crop(synthesised(generator, psi=1, cutoff=None)[1]), expected["full"], rtol=0, atol=1e-4
         )
 
 
@@ -71,7 +71,7 @@ def test_convert_gives_the_same_generator_bit_for_bit(name: str, folder: Path) -
     again = formats.load_file(target)
     assert (again.fingerprint, again.family, again.name) == (generator.fingerprint, generator.family, f"{name}-source")
     assert again.config == generator.config or str(again.config) == str(generator.config)
-    assert torch.equal(pictures(again)[1], pictures(generator)[1])
+    assert torch.equal(synthesised(again)[1], synthesised(generator)[1])
     before = target.read_bytes()
     formats.convert(target, target)
     assert target.read_bytes() == before
@@ -136,8 +136,8 @@ def test_transposed_pggan_kernels_enlarge_as_repetition_does(folder: Path) -> No
     assert a.fingerprint == b.fingerprint
 
 
-def test_lower_resolutions_are_the_sum_of_the_pictures_so_far(folder: Path) -> None:
-    """A network cut off at 16 px is the same network: its last picture is the sum that ``resolution=16`` stops at."""
+def test_lower_resolutions_are_the_sum_of_the_images_so_far(folder: Path) -> None:
+    """A network cut off at 16 px is the same network: its last image is the sum that ``resolution=16`` stops at."""
     full = formats.load_file(CASES["stylegan2-ada"](folder / "full"))
     channels = files.channels_of(64, 512, 32)[:3]
     cut = files.write_nvidia(

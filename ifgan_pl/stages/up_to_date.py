@@ -1,4 +1,4 @@
-"""Whether a result is fresh: it carries the fingerprint of its inputs."""
+"""Whether a result is up to date: it carries the fingerprint of its inputs."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,7 +17,9 @@ def digest_of(path: str) -> str:
     return file_digest(path)
 
 
-def fresh(stage: str, out: str | Path, inputs: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]]) -> bool:
+def up_to_date(
+    stage: str, out: str | Path, inputs: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]]
+) -> bool:
     """Whether a result carries the fingerprint of these inputs; says so, or names what changed."""
     if not Path(out).exists():
         return False
@@ -27,5 +29,5 @@ def fresh(stage: str, out: str | Path, inputs: Mapping[str, Any], read: Callable
         say(f"{stage}: {out} cannot be read; making it again")
         return False
     differences = changed(old, json.loads(json.dumps(dict(inputs))))
-    say(f"{stage}: {'; '.join(differences)}; making it again" if differences else f"{stage}: fresh ({out})")
+    say(f"{stage}: {'; '.join(differences)}; making it again" if differences else f"{stage}: up to date ({out})")
     return not differences
