@@ -23,7 +23,7 @@ from torch import Tensor
 from ifgan_pl.boundaries import solvers
 from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.boundaries.fit import fit_boundary
-from ifgan_pl.boundaries.solvers.newton import moments
+from ifgan_pl.boundaries.solvers.moments import moments
 from ifgan_pl.functional import matrix_sqrt
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.sampling import sample_z

@@ -13,7 +13,6 @@ import torch.distributed as dist
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from ifgan_pl import __version__
-from ifgan_pl.core.distributed import has_process_group
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.messages import is_rank_zero
 from ifgan_pl.core.resources import find
@@ -21,11 +20,11 @@ from ifgan_pl.stages.all import run_all
 from ifgan_pl.stages.boundary import boundary
 from ifgan_pl.stages.convert import convert
 from ifgan_pl.stages.edit import edit as edit_faces
+from ifgan_pl.stages.launch import Alarm, join, launched
 from ifgan_pl.stages.preview import preview
 from ifgan_pl.stages.report import report
 from ifgan_pl.stages.score import score
 from ifgan_pl.stages.scorer import train_scorer
-from ifgan_pl.stages.trainer import launched
 
 TRAIN = """Find linear semantics in the latent space of a face generator.
 
@@ -82,9 +81,10 @@ class Parser(ArgumentParser):
 
 
 def fail(message: str) -> NoReturn:
-    """Print one line, on rank 0 only, and leave with code 2."""
-    if is_rank_zero():
-        print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    """Print one line, once, and leave with code 2: rank 0 says what all find wrong, or the one rank that failed."""
+    alarm = Alarm.of_this_process
+    if alarm.ring() if alarm is not None else is_rank_zero():
+        print(f"error: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
     sys.exit(2)
 
 
@@ -174,8 +174,11 @@ def train(arguments: Sequence[str] | None = None) -> None:
     with one_command():
         parser = train_parser()
         options = parser.instantiate(parser.parse_args(resolve_configs(arguments)))
-        stage = STAGES[options.stage][0]
-        stage(**keywords(options[options.stage]))
+        stage, given = STAGES[options.stage][0], keywords(options[options.stage])
+        if "trainer" in given:
+            join(given["trainer"])
+        if "trainer" in given or is_rank_zero():  # what takes no Trainer needs no ranks
+            stage(**given)
 
 
 def edit(arguments: Sequence[str] | None = None) -> None:
@@ -183,6 +186,7 @@ def edit(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with one_command():
         options = keywords(edit_parser().parse_args(resolve_configs(arguments)))
+        join(options["trainer"])
         renamed = {"edit": "edits", "range": "limits", "format": "formats"}
         edit_faces(**{renamed.get(k, k): v for k, v in options.items()})
 
@@ -211,15 +215,15 @@ def resolve_configs(arguments: list[str]) -> list[str]:
 class one_command:
     """What surrounds a command: errors of users in one line, other libraries' chatter off the screen, a clean end.
 
-    A :class:`UserError` leaves with code 2. After a success the process group that the command began is destroyed:
-    where the interpreter ends first, a thread of gloo may abort the process.
+    A :class:`UserError` leaves with code 2, and a rank that fails ends the others. After a success the process group
+    that the command began is destroyed: where the interpreter ends first, a thread of gloo may abort the process.
     """
 
     def __enter__(self) -> None:
-        self._began_in_group = has_process_group()
+        self._began_in_group = dist.is_initialized()
         warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.formatwarning = lambda message, *where, **more: f"warning: {message}\n"
-        for name in ("pytorch_lightning", "lightning_fabric"):
+        warnings.formatwarning = lambda message, *where, **more: f"warning: {message}\n" if is_rank_zero() else ""
+        for name in ("pytorch_lightning", "lightning_fabric", "lightning.fabric", "lightning"):
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         logging.basicConfig(format="%(message)s", level=logging.WARNING)
@@ -228,5 +232,12 @@ class one_command:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, UserError):
             fail(str(error))
-        if error is None and has_process_group() and not self._began_in_group:
-            dist.destroy_process_group()
+        alarm = Alarm.of_this_process
+        if alarm is not None and error is not None:
+            alarm.ring()
+        if error is None:
+            if alarm is not None:
+                alarm.end()
+            if dist.is_initialized() and not self._began_in_group:
+                dist.destroy_process_group()
+        Alarm.of_this_process = None

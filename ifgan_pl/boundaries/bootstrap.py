@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from ifgan_pl.boundaries.solvers import Solution
-from ifgan_pl.core.distributed import Reduce, sum_over_ranks
 
 GROUP = 64
 """Columns that are refitted at once: a pass over the codes serves them all."""
@@ -49,39 +50,44 @@ def bootstrap(
     fit: Solution,
     *,
     refits: int = 20,
-    weights: Tensor | None = None,
     seed: int = 0,
-    reduce: Reduce = sum_over_ranks,
+    rows: slice | None = None,
+    total: int | None = None,
     **options: object,
 ) -> Tensor:
     """Refit with every row counted a Poisson(1) number of times, as in a sample drawn with replacement.
 
     Args:
         solver: one of :mod:`ifgan_pl.boundaries.solvers`.
-        codes, targets, weights, options: as the solver took them for ``fit``; the refits start from it.
+        codes, targets, options: as the solver took them for ``fit``; the refits start from it.
         refits: how many.
-        seed: of the draws; ranks must be given different ones.
+        seed: of the draws.
+        rows, total: which of how many rows these are, where other ranks hold the rest; every number of ranks draws the
+            same counts.
 
     Returns:
         (refits, m, d) float64 weights of the hyperplanes.
     """
     models = targets.shape[1]
-    generator = torch.Generator().manual_seed(seed)
+    rows, total = rows or slice(0, len(targets)), total or len(targets)
     found: list[Tensor] = []
     while len(found) < refits:
         many = min(max(1, GROUP // models), refits - len(found))
-        counts = torch.poisson(torch.ones(len(codes), many), generator).to(targets)
-        shares = counts.repeat_interleave(models, 1)
-        if weights is not None:
-            shares = shares * weights.reshape(len(codes), -1).to(targets).expand(-1, models).repeat(1, many)
+        counts = np.stack([poisson_counts(total, seed, len(found) + k)[rows] for k in range(many)], 1)
+        shares = torch.from_numpy(counts).to(targets).repeat_interleave(models, 1)
         start = fit.weights.repeat(many, 1), fit.biases.repeat(many)
         penalty = torch.as_tensor(fit.info["l2"], dtype=torch.float64).repeat(many)
-        repeated = targets.repeat(1, many)
         refit = solver(
-            codes, repeated, weights=shares, l2=penalty, start=start, reduce=reduce, **{"tolerance": 1e-3, **options}
+            codes, targets.repeat(1, many), weights=shares, l2=penalty, start=start, **{"tolerance": 1e-3, **options}
         )
         found += refit.weights.reshape(many, models, -1).unbind(0)
     return torch.stack(found)
+
+
+def poisson_counts(count: int, seed: int, refit: int) -> NDArray[np.int64]:
+    """(count,) draws of Poisson(1), a function of seed and refit alone."""
+    generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, refit]))
+    return generator.poisson(1.0, count)
 
 
 def stability(refits: Tensor, fit: Tensor) -> Stability:

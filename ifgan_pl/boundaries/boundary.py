@@ -144,7 +144,6 @@ class LinearBoundary(nn.Module):
         *,
         weights: Tensor | None = None,
         l2: float = 0.0,
-        orthogonality: float = 0.0,
     ) -> Tensor:
         """What a fit minimises, for training the normals and biases jointly with anything else by gradient.
 
@@ -152,7 +151,6 @@ class LinearBoundary(nn.Module):
             codes: as :meth:`decision_function` takes them.
             targets, name, weights: see :func:`ifgan_pl.boundaries.solvers.losses.masked_loss`.
             l2: penalty on ``|n|²/2`` of each normal.
-            orthogonality: penalty on the squared cosines of all pairs of normals, the off-diagonal of ``NᵀN``.
 
         Returns:
             scalar, summed over attributes.
@@ -160,9 +158,6 @@ class LinearBoundary(nn.Module):
         total = masked_loss(name, self.decision_function(codes), targets, weights).sum()
         if l2:
             total = total + l2 / 2 * self.normals.square().sum()
-        if orthogonality:
-            units = nn.functional.normalize(self.normals, dim=1)
-            total = total + orthogonality * (units @ units.mT).triu(1).square().sum()
         return total
 
     # -- directions and edits; constants: differentiate through `functional` where a gradient to the normals is wanted

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifgan_pl.boundaries.solvers.newton import Moments, chunks
-from ifgan_pl.core.distributed import Reduce, sum_over_ranks
+from ifgan_pl.boundaries.solvers.moments import Moments, chunks
+from ifgan_pl.core.distributed import Reduce, alone
 
 FOLDS = 5
 GRID = tuple(10 ** (k / 4) for k in range(-16, 5))
 """Penalties that are tried, relative to the mean variance of a coordinate of the codes: 1e-4 … 10."""
-CURVATURE = {"ridge": 1.0, "logistic": 0.25, "squared_hinge": 2.0}
-"""The largest curvature of each solver's loss, by which a penalty of least squares is scaled for it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class CrossValidation:
 
 
 def cross_validate(
-    codes: Tensor, targets: Tensor, *, first_row: int = 0, reduce: Reduce = sum_over_ranks
+    codes: Tensor, targets: Tensor, *, first_row: int = 0, reduce: Reduce = alone
 ) -> tuple[CrossValidation, Moments]:
     """Squared error of ridge regression on held-out folds, for every penalty of :data:`GRID`.
 

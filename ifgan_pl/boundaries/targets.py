@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ifgan_pl.boundaries import solvers
@@ -12,6 +13,8 @@ from ifgan_pl.core.errors import UserError
 SELECTIONS = ("all", "extremes")
 EXTREMES = 0.02
 """Share of the samples at either end that the paper takes (section 4.1: 10 K of 500 K)."""
+VALIDATION_SHARE = {"all": 0.1, "extremes": 0.3}
+"""Share of the selected samples that is kept out of the fit; of extremes the paper's."""
 LEAST = 10
 """Samples of either class that a fit needs."""
 UNUSED, TRAIN, VALIDATION, REMAINING = range(4)
@@ -34,13 +37,17 @@ def _two_valued(scores: Tensor) -> bool:
     return bool(((scores == scores.min()) | (scores == scores.max())).all())
 
 
-class Column:
+def permutation(count: int, seed: int) -> NDArray[np.int64]:
+    """0 … count - 1 in an order that is a function of the seed."""
+    return np.random.Generator(np.random.Philox(key=seed)).permutation(count)
+
+
+class AttributeSamples:
     """The scores (N,) of one attribute and the part that each sample plays: train, validation, remaining, unused."""
 
-    def __init__(
-        self, name: str, kind: str | None, scores: Tensor, selection: str, validation: float, seed: int
-    ) -> None:
+    def __init__(self, name: str, kind: str | None, scores: Tensor, selection: str, seed: int) -> None:
         self.name, self.selection = name, selection
+        validation = VALIDATION_SHARE[selection]
         self._scores = scores
         self.valid = scores.isfinite()
         count = int(self.valid.sum())
@@ -60,7 +67,7 @@ class Column:
                 f"either class needs {LEAST} samples"
             )
         # one stream for all attributes, so that complete columns share their validation rows
-        order = np.random.default_rng(seed).permutation(len(scores))
+        order = permutation(len(scores), seed)
         self.part = torch.where(self.valid, REMAINING, UNUSED).to(torch.uint8)
         if selection == "all":
             rows = torch.from_numpy(order)[self.valid[order]]
@@ -77,7 +84,7 @@ class Column:
         if scores[ascending[chosen - 1]] >= scores[ascending[-chosen]]:
             raise UserError(f"the {chosen} highest and the {chosen} lowest scores overlap; use selection all")
         for side in (ascending[:chosen], ascending[-chosen:]):
-            side = torch.from_numpy(np.random.default_rng(seed).permutation(side.numpy()))
+            side = side[torch.from_numpy(permutation(len(side), seed))]
             train = int((1 - validation) * chosen)
             self.part[side[:train]], self.part[side[train:]] = TRAIN, VALIDATION
 
@@ -86,18 +93,18 @@ class Column:
         """(N,) float64."""
         return self._scores.double()
 
-    def target(self, solver: str) -> Tensor:
-        """(N,) what the solver is to predict, NaN outside the training part."""
+    def target(self, loss: str, part: int = TRAIN) -> Tensor:
+        """(N,) what a solver of this loss is to predict, NaN outside the training part, or outside another one."""
         positive = self.scores > self.threshold
         if self.selection == "extremes":
             positive = self.scores > self.scores[self.part == TRAIN].median()
-        if solver == "ridge":
+        if loss == "squared":
             target = self.standardised()[0] if self.selection == "all" else 2.0 * positive - 1
-        elif solver == "logistic":
+        elif loss == "logistic":
             target = self.probability() if self.selection == "all" else positive.double()
         else:
             target = 2.0 * positive - 1
-        return target.masked_fill(self.part != TRAIN, torch.nan)
+        return target.masked_fill(self.part != part, torch.nan)
 
     def standardised(self) -> tuple[Tensor, float]:
         """(N,) what least squares predicts, of mean 0 and deviation 1, and where the threshold lies on that scale.
@@ -117,14 +124,6 @@ class Column:
         if _two_valued(values):
             return (self.scores > self.threshold).double()
         return self.scores if self.threshold == 0.5 else self.scores.sigmoid()
-
-    def balance(self) -> Tensor:
-        """(N,) weights with which both sides of the threshold count the same in the training part."""
-        train = self.part == TRAIN
-        parting = float(self.scores[train].median()) if self.selection == "extremes" else self.threshold
-        positive = self.scores > parting
-        share = float(positive[train].double().mean())
-        return torch.where(positive, 0.5 / max(share, 1e-12), 0.5 / max(1 - share, 1e-12)).double()
 
     def statistics(self, distance: Tensor) -> dict[str, Any]:
         """λ, offset, calibration and accuracies from the distances (N,) of all samples.
@@ -151,7 +150,6 @@ class Column:
             probability[rows, None],
             weights=weight[rows],
             l2=1e-4,
-            reduce=lambda total: total,
         )
         return {
             "lambda": slope,

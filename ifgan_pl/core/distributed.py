@@ -1,6 +1,11 @@
-"""What the ranks of a process group tell each other; a process without a group is the only rank."""
+"""The ranks that compute one result together: what they sum and tell each other, only where they are asked to.
+
+A function that reduces over ranks takes ``ranks`` (or the sum alone, ``reduce``) and by default works alone, whatever
+process group exists: what one rank does by itself cannot wait for another.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -9,47 +14,67 @@ from torch import Tensor
 
 Item = TypeVar("Item")
 Reduce = Callable[[Tensor], Tensor]
-"""Sums a float64 tensor over ranks."""
+"""Sums a tensor over ranks."""
 
 
-def has_process_group() -> bool:
-    """Whether this process belongs to a group of processes that talk to each other."""
-    return dist.is_available() and dist.is_initialized()
+@dataclass(frozen=True)
+class Ranks:
+    """Processes that work together, as one of them sees it; every method but :meth:`share` is called by all.
+
+    Attributes:
+        rank: of this process.
+        size: how many there are; with one, nothing here communicates.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, count: int) -> range:
+        """This rank's part of ``count`` items: a run of consecutive ones, in the order of the ranks."""
+        return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum over the ranks, on the device of ``value``, which keeps this rank's share."""
+        if self.size == 1:
+            return value
+        # NCCL sums on GPUs only
+        shared = value.to("cuda" if dist.get_backend() == "nccl" else value.device, copy=True).contiguous()
+        dist.all_reduce(shared)
+        return shared.to(value.device)
+
+    def gather(self, item: Item) -> list[Item]:
+        """The items of all ranks, in their order; any that can be pickled."""
+        if self.size == 1:
+            return [item]
+        items = [item] * self.size
+        dist.all_gather_object(items, item)
+        return items
+
+    def gather_rows(self, rows: Tensor) -> tuple[Tensor, slice]:
+        """The rows (n, …) of all ranks, on the CPU, and which of them are this rank's."""
+        rows = rows.cpu()
+        if self.size == 1:
+            return rows, slice(0, len(rows))
+        parts = self.gather(rows.numpy())
+        start = sum(len(part) for part in parts[: self.rank])
+        return torch.cat([torch.from_numpy(part) for part in parts]), slice(start, start + len(rows))
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        self.gather(None)
 
 
-def rank() -> int:
-    """Of this process; 0 without a group."""
-    return dist.get_rank() if has_process_group() else 0
+ALONE = Ranks()
+"""This process by itself."""
 
 
-def world_size() -> int:
-    """How many ranks there are; 1 without a group."""
-    return dist.get_world_size() if has_process_group() else 1
+def alone(value: Tensor) -> Tensor:
+    """The sum over one rank."""
+    return value
 
 
-def sum_over_ranks(value: Tensor) -> Tensor:
-    """Sum over the ranks, where ``value`` lies."""
-    if world_size() == 1:
-        return value
-    # a copy: the caller keeps its share; NCCL sums on GPUs only
-    shared = value.to("cuda" if dist.get_backend() == "nccl" else value.device, copy=True).contiguous()
-    dist.all_reduce(shared)
-    return shared.to(value.device)
-
-
-def gather(item: Item) -> list[Item]:
-    """The items of all ranks, in their order; any that can be pickled."""
-    if world_size() == 1:
-        return [item]
-    items = [item] * world_size()
-    dist.all_gather_object(items, item)
-    return items
-
-
-def gather_rows(rows: Tensor) -> tuple[Tensor, slice]:
-    """The rows (n, …) of all ranks, and which of them are this rank's; ``rows`` lie on the CPU."""
-    parts = gather(rows.numpy())
-    if len(parts) == 1:
-        return rows, slice(0, len(rows))
-    start = sum(len(part) for part in parts[: rank()])
-    return torch.cat([torch.from_numpy(part) for part in parts]), slice(start, start + len(rows))
+def ranks_of_group() -> Ranks:
+    """All ranks of the process group; :data:`ALONE` where there is none."""
+    if dist.is_available() and dist.is_initialized():
+        return Ranks(dist.get_rank(), dist.get_world_size())
+    return ALONE

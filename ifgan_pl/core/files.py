@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,22 +62,35 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
         temporary.write_bytes(save(flat, {METADATA_KEY: text}))
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read a file of :func:`save_tensors`: its tensors on the CPU, and its metadata ({} for a foreign file).
+@contextmanager
+def open_tensors(path: str | Path) -> Iterator[Any]:
+    """A safetensors file, open for reading (``safetensors.safe_open``).
 
     Raises:
         UserError: the file is missing, truncated, or not safetensors.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise UserError(f"no such file: {path}")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, metadata
+            yield file
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise UserError(f"{path} is not a readable safetensors file ({error}); delete it and make it again") from None
+
+
+def load_tensors(path: str | Path, names: Sequence[str] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file of :func:`save_tensors`: its tensors on the CPU, and its metadata ({} for a foreign file).
+
+    Args:
+        path: of the file.
+        names: tensors to read; ``None``: all.
+
+    Raises:
+        UserError: the file is missing, truncated, or not safetensors.
+    """
+    with open_tensors(path) as file:
+        metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+        return {name: file.get_tensor(name) for name in names or file.keys()}, metadata
 
 
 def file_digest(path: str | Path) -> str:

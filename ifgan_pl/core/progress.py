@@ -21,7 +21,7 @@ class RateColumn(ProgressColumn):
 
 
 class SampleProgress(pl.callbacks.Callback):
-    """A bar on rank 0 that counts what ``predict_step`` returns: the number of samples done.
+    """A bar on rank 0 that counts the samples that ``predict_step`` has done: its output's ``samples``, or a number.
 
     Where the output is no terminal, a line a minute.
 
@@ -49,7 +49,7 @@ class SampleProgress(pl.callbacks.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         if trainer.is_global_zero:
-            self.progress.advance(self.bar, outputs)
+            self.progress.advance(self.bar, getattr(outputs, "samples", outputs))
             if not self.progress.console.is_terminal and time.monotonic() - self.logged >= LOG_EVERY:
                 self.logged = time.monotonic()
                 task = self.progress.tasks[0]

@@ -5,14 +5,16 @@ import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ifgan_pl.core.distributed import gather
+from ifgan_pl.core.distributed import Ranks
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import write_text
 from ifgan_pl.core.micro_batches import map_micro_batches, workers
@@ -56,6 +58,19 @@ class ImageFiles(Dataset[Batch]):
         return names, torch.from_numpy(images), broken
 
 
+class ScoredImages(NamedTuple):
+    """What becomes of a batch: names of whole images, their scores (n, m) on the CPU, names of broken ones."""
+
+    names: list[str]
+    scores: Tensor
+    broken: list[str]
+
+    @property
+    def samples(self) -> int:
+        """How many files that were."""
+        return len(self.names) + len(self.broken)
+
+
 class ScoreImages(pl.LightningModule):
     """Score files; rank r of k takes every k-th from the r-th on.
 
@@ -69,9 +84,11 @@ class ScoreImages(pl.LightningModule):
     def __init__(self, scorer: Callable[[Tensor], Tensor], files: Sequence[Path], *, batch_size: int = 32) -> None:
         super().__init__()
         self.scorer, self.files, self.batch_size = scorer, files, batch_size
-        self.scores: dict[str, Tensor] = {}
-        """File -> its scores (m,), after :meth:`gather` of all ranks in the order of the files."""
-        self.broken: list[str] = []
+        self.collector = Collector()
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """What keeps the scores."""
+        return [self.collector]
 
     def on_predict_start(self) -> None:
         """Own modules are moved by Lightning; a plain callable is not."""
@@ -84,24 +101,43 @@ class ScoreImages(pl.LightningModule):
         size = getattr(self.scorer, "image_size", IMAGE_SIZE)
         return DataLoader(ImageFiles(mine, size, self.batch_size), batch_size=None)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> int:
-        """Score a batch; returns the number of files done."""
-        names, images, broken = batch
-        self.broken += broken
-        if names:
-            scores = map_micro_batches(lambda piece: self.scorer(to_float(piece)).float(), images).cpu()
-            wrong = [name for name, row in zip(names, scores, strict=True) if not row.isfinite().all()]
-            if wrong:
-                raise UserError(f"the scorer gave scores that are not finite for {', '.join(wrong[:5])}")
-            self.scores |= dict(zip(names, scores, strict=True))
-        return len(names) + len(broken)
+    def predict_step(self, batch: Batch, batch_idx: int) -> ScoredImages:
+        """Score a batch.
 
-    def gather(self) -> None:
-        """Give every rank the results of all."""
-        parts = gather((self.scores, self.broken))
+        Raises:
+            UserError: scores that are not finite.
+        """
+        names, images, broken = batch
+        if not names:
+            return ScoredImages(names, torch.empty(0, 0), broken)
+        scores = map_micro_batches(lambda piece: self.scorer(to_float(piece)).float(), images).cpu()
+        wrong = [name for name, row in zip(names, scores, strict=True) if not row.isfinite().all()]
+        if wrong:
+            raise UserError(f"the scorer gave scores that are not finite for {', '.join(wrong[:5])}")
+        return ScoredImages(names, scores, broken)
+
+
+class Collector(BasePredictionWriter):
+    """Keeps what this rank scored: a few numbers an image."""
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="batch")
+        self.scores: dict[str, Tensor] = {}
+        self.broken: list[str] = []
+
+    def write_on_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: ScoredImages, *_: Any
+    ) -> None:
+        """Take a batch."""
+        self.scores |= dict(zip(prediction.names, prediction.scores, strict=True))
+        self.broken += prediction.broken
+
+    def of_all(self, ranks: Ranks, files: Sequence[Path]) -> tuple[dict[str, Tensor], list[str]]:
+        """File -> its scores (m,), in the order of the files, and the names of broken ones, of all ranks."""
+        parts = ranks.gather((self.scores, self.broken))
         scores = {name: row for part, _ in parts for name, row in part.items()}
-        self.scores = {str(f): scores[str(f)] for f in self.files if str(f) in scores}
-        self.broken = sorted(name for _, part in parts for name in part)
+        broken = sorted(name for _, part in parts for name in part)
+        return {str(file): scores[str(file)] for file in files if str(file) in scores}, broken
 
 
 def score_images(
@@ -127,23 +163,24 @@ def score_images(
     Raises:
         UserError: no images, none that is whole, or scores that do not fit.
     """
-    task = ScoreImages(scorer, list_images(places), batch_size=batch_size)
-    trainer.predict(task, return_predictions=False)
-    task.gather()
+    files = list_images(places)
+    module = ScoreImages(scorer, files, batch_size=batch_size)
+    trainer.predict(module, return_predictions=False)
+    found, broken = module.collector.of_all(Ranks(trainer.global_rank, trainer.world_size), files)
     if trainer.is_global_zero:
-        warn_of_broken(task.broken)
-    if not task.scores:
-        raise UserError(f"none of the {len(task.broken)} images can be read")
-    scores = torch.stack(list(task.scores.values()))
+        warn_of_broken(broken)
+    if not found:
+        raise UserError(f"none of the {len(broken)} images can be read")
+    scores = torch.stack(list(found.values()))
     names = list(getattr(scorer, "attributes", ()))
     if scores.ndim != 2 or scores.shape[1] != len(names):
         raise UserError(f"the scorer gives {tuple(scores.shape[1:])} scores an image, its attributes are {names}")
     if trainer.is_global_zero:
         to_units = getattr(scorer, "to_units", None)
         with torch.no_grad():
-            units = scores if to_units is None else to_units(scores.to(task.device)).cpu()
-        write_scores(out, list(task.scores), names, units, scores)
-    return len(task.scores), len(task.broken)
+            units = scores if to_units is None else to_units(scores.to(module.device)).cpu()
+        write_scores(out, list(found), names, units, scores)
+    return len(found), len(broken)
 
 
 def write_scores(path: str | Path, files: Sequence[str], names: Sequence[str], units: Tensor, scores: Tensor) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -44,8 +46,22 @@ class Spans(Dataset[Span]):
         return sum(stop - start for start, stop, _ in self.spans)
 
 
-class ScoreTask(pl.LightningModule):
-    """Fill a :class:`ScoreStore` with the codes and scores of its missing blocks.
+class ScoredSamples(NamedTuple):
+    """A span, its codes (n, …) and scores (n, m), on the CPU, and images (n, 3, H, W) where they are kept."""
+
+    span: Span
+    codes: Tensor
+    scores: Tensor
+    images: Tensor | None = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples that is."""
+        return self.span[1] - self.span[0]
+
+
+class ScoreSamples(pl.LightningModule):
+    """Score the samples of a :class:`ScoreStore`'s missing blocks, which its :class:`BlockWriter` writes.
 
     Args:
         generator: makes the images.
@@ -63,7 +79,10 @@ class ScoreTask(pl.LightningModule):
         self.scorer = scorer
         self.store = store
         self.batch_size = batch_size
-        self._rows: list[tuple[Tensor, Tensor]] = []
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The writer."""
+        return [BlockWriter(self.store)]
 
     def on_predict_start(self) -> None:
         """Own modules are moved by Lightning; a plain callable or a user's own generator is not."""
@@ -86,11 +105,15 @@ class ScoreTask(pl.LightningModule):
         """Side of the images that are synthesised, in pixels."""
         return native_resolution(self.generator, self.store.inputs["resolution"])[0]
 
-    def predict_step(self, span: Span, batch_idx: int) -> int:
-        """Score one span; write its block once it is whole. Returns the number of samples done."""
-        start, stop, first = span
+    def predict_step(self, span: Span, batch_idx: int) -> ScoredSamples:
+        """Score one span.
+
+        Raises:
+            UserError: scores that are not finite.
+        """
+        start, stop, _ = span
         if start == stop:
-            return 0
+            return ScoredSamples(span, torch.empty(0), torch.empty(0))
         inputs = self.store.inputs
         codes = sample_codes(
             self.generator,
@@ -100,24 +123,42 @@ class ScoreTask(pl.LightningModule):
             truncation=inputs["truncation"],
         )
         options = {k: inputs[k] for k in ("space", "truncation", "resolution")}
+        images = None
         if self.store.keep_images:
             images = synthesise(self.generator, codes, **options)
             scores = map_micro_batches(self.scorer, images, side=self.side).float()
-            self.keep(range(start, stop), images)
         else:
             scores = score_codes(self.generator, self.scorer, codes, **options)
         if not torch.isfinite(scores).all():
             raise UserError(f"the scorer gave scores that are not finite among samples {start} to {stop - 1}")
-        self._rows.append((codes.cpu(), scores.cpu()))
+        return ScoredSamples(span, codes.cpu(), scores.cpu(), images)
+
+
+class BlockWriter(BasePredictionWriter):
+    """Write each block of a store once all its samples are scored, and their images before it."""
+
+    def __init__(self, store: ScoreStore) -> None:
+        super().__init__(write_interval="batch")
+        self.store = store
+        self._rows: list[ScoredSamples] = []
+
+    def write_on_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: ScoredSamples, *_: Any
+    ) -> None:
+        """Take a span; write its block if it is the last of it."""
+        start, stop, first = prediction.span
+        if start == stop:
+            return
+        if prediction.images is not None:
+            self._write_images(range(start, stop), prediction.images)
+        self._rows.append(prediction._replace(images=None))
         block = range(first, min(first + self.store.block_size, self.store.num))
         if stop == block.stop:
-            latents, scores = (torch.cat(column) for column in zip(*self._rows, strict=True))
-            self.store.write(block, latents, scores)
+            codes, scores = (torch.cat([getattr(row, name) for row in self._rows]) for name in ("codes", "scores"))
+            self.store.write(block, codes, scores)
             self._rows.clear()
-        return stop - start
 
-    def keep(self, indices: range, images: Tensor) -> None:
-        """Write scored images (n, 3, H, W), each before the block that says it is done."""
+    def _write_images(self, indices: range, images: Tensor) -> None:
         seed = self.store.inputs["seed"]
         with ThreadPoolExecutor(workers()) as pool:
             jobs = [

@@ -5,13 +5,14 @@ with a digest of its tensors; nothing is merged, and the store is complete when 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ifgan_pl.core.distributed import ALONE, Ranks
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import changed, load_tensors, save_tensors, tensors_digest, write_json
 
@@ -154,17 +155,71 @@ class ScoreStore:
                 notes.append(f"redoing block {block.start}: {error}")
         return todo, notes
 
-    def load(self) -> tuple[Tensor, Tensor]:
-        """All codes (num, …) and scores (num, m), float32.
+    def load(self, ranks: Ranks = ALONE) -> tuple[Tensor, Tensor]:
+        """Codes (n, …) and scores (n, m), float32, of this rank's share of the blocks.
 
         Raises:
             UserError: a block is missing, torn or altered.
         """
+        parts = [self.read(block) for block in self._share(ranks)]
+        if not parts:
+            first = self.read(self.blocks()[0])
+            return first["latents"][:0], first["scores"][:0]
+        return torch.cat([p["latents"] for p in parts]), torch.cat([p["scores"] for p in parts])
+
+    def stream(self, ranks: Ranks = ALONE, *, layers: Sequence[int] | None = None) -> tuple["StoredCodes", Tensor]:
+        """As :meth:`load`, but the codes stay in their files; ``layers``: rows of W+ codes to read, default all."""
+        blocks = self._share(ranks)
+        parts = [load_tensors(self.path(block), names=("scores",))[0]["scores"] for block in blocks]
+        empty = torch.empty(0, len(self.inputs["attributes"]))
+        return StoredCodes(self, blocks, layers), torch.cat([empty, *parts])
+
+    def _share(self, ranks: Ranks) -> list[range]:
         absent = [b.start for b in self.blocks() if not self.path(b).exists()]
         if absent:
             raise UserError(
                 f"{self.root} is not complete: {len(absent)} of {len(self.blocks())} blocks are missing, the first at "
                 f"index {absent[0]}; run the same `python train.py score` again to continue it"
             )
-        parts = [self.read(block) for block in self.blocks()]
-        return torch.cat([p["latents"] for p in parts]), torch.cat([p["scores"] for p in parts])
+        share = ranks.share(len(self.blocks()))
+        return self.blocks()[share.start : share.stop]
+
+
+class StoredCodes:
+    """Codes of a run of a store's blocks as rows (n, d), read from their files whenever they are asked for.
+
+    Rows of :class:`ifgan_pl.boundaries.solvers.moments.Rows`.
+
+    Args:
+        store: complete.
+        blocks: one after another.
+        layers: rows of W+ codes that are read, side by side; ``None``: all.
+    """
+
+    dtype = torch.float32
+    device = torch.device("cpu")
+
+    def __init__(self, store: ScoreStore, blocks: Sequence[range], layers: Sequence[int] | None = None) -> None:
+        self.store, self.blocks, self.layers = store, list(blocks), None if layers is None else list(layers)
+        first = self._read(self.store.blocks()[0])
+        self.shape = torch.Size([sum(map(len, self.blocks)), first.shape[1]])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        start, stop, _ = rows.indices(len(self))
+        parts = [torch.empty(0, self.shape[1])]
+        before = 0
+        for block in self.blocks:
+            low, high = max(start - before, 0), min(stop - before, len(block))
+            if low < high:
+                parts.append(self._read(block)[low:high])
+            before += len(block)
+        return torch.cat(parts)
+
+    def _read(self, block: range) -> Tensor:
+        codes = self.store.read(block)["latents"]
+        if self.layers is not None:
+            codes = codes[:, self.layers]
+        return codes.flatten(1)

@@ -7,6 +7,7 @@ from typing import Any
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.scorer.loading import SCORER
 from ifgan_pl.stages.boundary import boundary
+from ifgan_pl.stages.launch import join
 from ifgan_pl.stages.places import RUN
 from ifgan_pl.stages.report import report
 from ifgan_pl.stages.score import score
@@ -34,6 +35,7 @@ def run_all(
     Returns:
         the report's page.
     """
+    join(trainer)
     say(f"scorer: {scorer}")
     store = score(
         generator=generator,
@@ -46,8 +48,8 @@ def run_all(
         trainer=trainer,
     )
     page = Path(out) / "report" / "index.html"
-    if is_rank_zero():  # both take seconds to a minute: the other ranks are done
-        fitted = boundary(scores=str(store), out=f"{out}/boundary.safetensors")
+    fitted = boundary(scores=str(store), out=f"{out}/boundary.safetensors", trainer=trainer)
+    if is_rank_zero():  # a minute at most, and no other rank waits for it
         report(
             scores=str(store),
             boundary=str(fitted),

@@ -70,7 +70,7 @@ def edit(
         numbers = parse_indices(seeds or "0-7")
         codes = editor.codes(numbers, seed=seed, truncation=truncation)
     else:
-        given = read_latents(latents)
+        given, _ = read_latents(latents)
         numbers = parse_indices(seeds) if seeds else list(range(len(given)))
         if max(numbers) >= len(given):
             raise UserError(f"{latents} holds {len(given)} codes: --seeds names number {max(numbers)}")

@@ -10,7 +10,7 @@ from ifgan_pl.generators import edit_space
 from ifgan_pl.generators.sampling import check_space, check_truncation, check_unconditional, native_resolution
 from ifgan_pl.scorer.loading import SCORER, find_scorer, scorer_inputs
 from ifgan_pl.scores.score_images import score_images
-from ifgan_pl.scores.score_samples import ScoreTask
+from ifgan_pl.scores.score_samples import ScoreSamples
 from ifgan_pl.scores.store import ScoreStore
 from ifgan_pl.stages.places import RUN
 from ifgan_pl.stages.trainer import make_trainer, open_generator
@@ -96,7 +96,7 @@ def score(
             say(f"score: up to date ({num} faces in {out})")
             if trainer_.world_size == 1:
                 return Path(out)
-    trainer_.predict(ScoreTask(faces, scorer_model, store, batch_size=batch_size), return_predictions=False)
+    trainer_.predict(ScoreSamples(faces, scorer_model, store, batch_size=batch_size), return_predictions=False)
     trainer_.strategy.barrier()
     undone = sum(not store.path(block).exists() for block in store.blocks())
     if undone:

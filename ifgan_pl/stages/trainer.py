@@ -1,6 +1,5 @@
 """What the stages share: who speaks, which scorer, which Trainer, and whether a result is up to date."""
 
-import os
 import platform
 import warnings
 from collections.abc import Mapping
@@ -8,8 +7,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from ifgan_pl.core.errors import UserError
@@ -48,17 +45,6 @@ def open_generator(
 def emulates_bfloat16() -> bool:
     """Whether this CPU is an x86 without AVX-512, in which PyTorch computes bfloat16 by way of float32."""
     return platform.machine() in ("x86_64", "AMD64") and "AVX512" not in torch.backends.cpu.get_cpu_capability()
-
-
-def launched() -> tuple[int, int] | None:
-    """How many processes a node, and nodes, torchrun or SLURM's srun has started; ``None``: this one alone."""
-    if TorchElasticEnvironment.detect():
-        a_node = int(os.environ["LOCAL_WORLD_SIZE"])
-        return a_node, int(os.environ["WORLD_SIZE"]) // a_node
-    if SLURMEnvironment.detect():
-        nodes = int(os.environ.get("SLURM_NNODES", "1"))
-        return int(os.environ["SLURM_NTASKS"]) // nodes, nodes
-    return None
 
 
 def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:

@@ -239,20 +239,6 @@ def test_a_loss_trains_normals_and_biases_and_skips_missing_targets(name: str) -
     assert right[:50, 2].double().mean() > 0.95
 
 
-def test_the_orthogonality_penalty_pulls_normals_apart() -> None:
-    boundary = make()
-    before = torch.nn.functional.normalize(boundary.normals.detach(), dim=1)
-    x, targets = codes(20), torch.full((20, 3), torch.nan)
-    optimizer = torch.optim.SGD(boundary.parameters(), lr=0.1)
-    for _ in range(200):
-        optimizer.zero_grad()
-        boundary.loss(x, targets, orthogonality=1.0).backward()
-        optimizer.step()
-    after = torch.nn.functional.normalize(boundary.normals.detach(), dim=1)
-    assert (before @ before.mT).triu(1).abs().max() > 0.1
-    assert (after @ after.mT).triu(1).abs().max() < 1e-3
-
-
 def test_losses_name_themselves() -> None:
     with pytest.raises(ValueError, match="loss of squared, logistic, squared_hinge, hinge expected, got 'mse'"):
         make().loss(codes(), torch.ones(6, 3), "mse")

@@ -4,8 +4,8 @@ import torch
 from sklearn.linear_model import Ridge
 
 from ifgan_pl.boundaries.cross_validation import FOLDS, GRID, cross_validate
-from ifgan_pl.boundaries.solvers.newton import moments
-from tests.boundaries.solvers.test_solvers import problem
+from ifgan_pl.boundaries.solvers.moments import moments
+from tests.boundaries.solvers.problems import problem
 
 
 @pytest.mark.parametrize("missing", [0, 0.2])

@@ -16,17 +16,20 @@ class Loss:
         value: ``loss(z, t)``.
         slope: its first derivative in z.
         curvature: its second derivative in z, ≥ 0 (a generalised one at kinks).
+        steepest: the largest curvature; of the hinge, that of a parabola of the margin's width.
     """
 
     value: Callable[[Tensor, Tensor], Tensor]
     slope: Callable[[Tensor, Tensor], Tensor]
     curvature: Callable[[Tensor, Tensor], Tensor]
+    steepest: float
 
 
 SQUARED = Loss(
     value=lambda z, t: (z - t).square() / 2,
     slope=lambda z, t: z - t,
     curvature=lambda z, t: z.new_ones(()).expand_as(z),
+    steepest=1.0,
 )
 """Real targets."""
 
@@ -34,6 +37,7 @@ LOGISTIC = Loss(
     value=lambda z, t: softplus(z) - t * z,
     slope=lambda z, t: z.sigmoid() - t,
     curvature=lambda z, t: z.sigmoid() * (-z).sigmoid(),
+    steepest=0.25,
 )
 """Targets are probabilities in [0, 1]."""
 
@@ -41,6 +45,7 @@ SQUARED_HINGE = Loss(
     value=lambda z, t: (1 - t * z).clamp_min(0).square(),
     slope=lambda z, t: -2 * t * (1 - t * z).clamp_min(0),
     curvature=lambda z, t: 2 * (t * z < 1).to(z.dtype),
+    steepest=2.0,
 )
 """Targets are -1 and +1."""
 
@@ -49,6 +54,7 @@ HINGE = Loss(
     value=lambda z, t: (1 - t * z).clamp_min(0),
     slope=lambda z, t: -t * (t * z < 1).to(z.dtype),
     curvature=lambda z, t: z.new_zeros(()).expand_as(z),
+    steepest=1.0,
 )
 """Targets are -1 and +1; the loss of the paper's support vector machine."""
 

@@ -6,48 +6,26 @@ of the codes' covariance (the Hessian of model j is near to it times its mean cu
 need few passes, and a pass serves all models: 40 cost little more than one.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
+from ifgan_pl.boundaries.solvers import losses
 from ifgan_pl.boundaries.solvers.losses import Loss
-from ifgan_pl.core.distributed import Reduce, sum_over_ranks
+from ifgan_pl.boundaries.solvers.moments import Moments, chunks, moments
+from ifgan_pl.boundaries.solvers.solution import Options, Solution
+from ifgan_pl.core.distributed import Reduce, alone
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Count, mean (d,) and population covariance (d, d) of codes over all ranks, in float64."""
-
-    count: float
-    mean: Tensor
-    covariance: Tensor
-
-    @property
-    def scale(self) -> float:
-        """Mean variance of a coordinate; penalties are best given relative to it."""
-        return float(self.covariance.diagonal().mean())
-
-    @cached_property
-    def spectrum(self) -> tuple[Tensor, Tensor]:
-        """Eigenvalues (d,), ascending and ≥ 0, and eigenvectors (d, d) in columns."""
-        values, vectors = torch.linalg.eigh(self.covariance)
-        return values.clamp_min(0), vectors
+def logistic(codes: Tensor, targets: Tensor, *, l2: float | Tensor, **options: Unpack[Options]) -> Solution:
+    """Logistic regression on probabilities: codes (N, d), targets (N, m) in [0, 1]."""
+    return minimise(losses.LOGISTIC, codes, targets, l2=l2, **options)
 
 
-def moments(codes: Tensor, *, device: torch.device | None = None, reduce: Reduce = sum_over_ranks) -> Moments:
-    """Moments of codes (N, d), this rank's rows; N may be 0. Products and sums in float64 on ``device``."""
-    dim = codes.shape[1]
-    total = torch.zeros(dim + 1, dim, dtype=torch.float64, device=device or codes.device)
-    for rows in chunks(codes):
-        part = codes[rows].to(total.device, torch.float64)
-        total[0] += part.sum(0)
-        total[1:].addmm_(part.mT, part)
-    count = float(reduce(total.new_tensor([len(codes)])))
-    total = reduce(total) / count
-    return Moments(count, total[0], total[1:] - total[0].outer(total[0]))
+def squared_hinge(codes: Tensor, targets: Tensor, *, l2: float | Tensor, **options: Unpack[Options]) -> Solution:
+    """Support vector machine with ``max(0, 1 - tz)²``: codes (N, d), targets (N, m) of -1 and +1."""
+    return minimise(losses.SQUARED_HINGE, codes, targets, l2=l2, **options)
 
 
 def minimise(
@@ -59,11 +37,11 @@ def minimise(
     l2: float | Tensor,
     statistics: Moments | None = None,
     start: tuple[Tensor, Tensor] | None = None,
-    reduce: Reduce = sum_over_ranks,
+    reduce: Reduce = alone,
     tolerance: float = 1e-6,
     max_steps: int = 50,
     precise: bool = False,
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
+) -> Solution:
     """Minimise ``Σᵢ ωᵢⱼ loss(wⱼᵀxᵢ + bⱼ, tᵢⱼ) / Σᵢ ωᵢⱼ + l2ⱼ/2 |wⱼ|²`` for every column j of the targets.
 
     Args:
@@ -79,11 +57,11 @@ def minimise(
         precise: products in float64 from the start, not only where the dtype of the codes does not suffice.
 
     Returns:
-        weights (m, d) float64, biases (m,) float64, and a record of the way.
+        the planes; ``info`` tells of the way.
     """
     if statistics is None:
         statistics = moments(codes, device=targets.device, reduce=reduce)
-    problem = _Problem(loss, codes, targets, weights, l2, statistics, reduce, precise)
+    problem = _RowSums(loss, codes, targets, weights, l2, statistics, reduce, precise)
     point = torch.zeros(targets.shape[1], codes.shape[1] + 1, dtype=torch.float64, device=targets.device)
     value, gradient = problem.evaluate(point)
     first = gradient.norm(dim=1)
@@ -126,28 +104,10 @@ def minimise(
         "passes": problem.passes,
         "l2": problem.l2.tolist(),
     }
-    return directions, offsets - directions @ problem.mean, info
+    return Solution(directions, offsets - directions @ problem.mean, info)
 
 
-def objective(
-    loss: Loss,
-    codes: Tensor,
-    targets: Tensor,
-    directions: Tensor,
-    biases: Tensor,
-    *,
-    weights: Tensor | None = None,
-    l2: float | Tensor,
-    reduce: Reduce = sum_over_ranks,
-) -> Tensor:
-    """What :func:`minimise` minimises, (m,) float64, at models (m, d) and (m,); products in float64."""
-    dim = codes.shape[1]
-    nowhere = Moments(0, directions.new_zeros(dim), directions.new_zeros(0))
-    problem = _Problem(loss, codes, targets, weights, l2, nowhere, reduce, precise=True)
-    return problem.evaluate(torch.cat([directions, biases[:, None]], 1).double())[0]
-
-
-class _Problem:
+class _RowSums:
     """Sums over the codes that Newton's method asks for; a point is (m, d + 1), its last column the bias at the mean.
 
     Measured from the mean code, bias and weights hardly interact, which the preconditioner relies on.
@@ -286,9 +246,3 @@ class _Problem:
 
     def _penalty(self, point: Tensor) -> Tensor:
         return torch.cat([self.l2[:, None] * point[:, :-1], torch.zeros_like(point[:, -1:])], 1)
-
-
-def chunks(codes: Tensor) -> list[slice]:
-    """Slices of rows, few enough not to need much memory and many enough to fill a device."""
-    rows = 2**16 if codes.is_cuda else 2**13
-    return [slice(start, min(start + rows, len(codes))) for start in range(0, len(codes), rows)]
