@@ -26,7 +26,7 @@ def hinge(
     weights = options.get("weights")
     share = targets.isfinite().double()
     if weights is not None:
-        share *= weights.reshape(len(codes), -1)
+        share *= weights[:, None] if weights.ndim == 1 else weights
     share /= reduce(share.sum(0))
     points, primals, gaps, steps = [], [], [], 0
     for j, penalty in enumerate(guess.info["l2"]):

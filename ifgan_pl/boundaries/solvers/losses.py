@@ -79,6 +79,6 @@ def masked_loss(name: str, decisions: Tensor, targets: Tensor, weights: Tensor |
     present = targets.isfinite()
     share = present.to(decisions.dtype)
     if weights is not None:
-        share = share * weights.reshape(len(targets), -1).to(decisions.dtype)
+        share = share * (weights[:, None] if weights.ndim == 1 else weights).to(decisions.dtype)
     values: Tensor = LOSSES[name].value(decisions, torch.where(present, targets, 0).to(decisions.dtype))
     return (share * values).sum(0) / share.sum(0).clamp_min(1e-12)

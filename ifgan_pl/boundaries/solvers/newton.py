@@ -125,7 +125,7 @@ class _RowSums:
         precise: bool,
     ) -> None:
         self.loss, self.codes, self.targets, self.statistics, self.reduce = loss, codes, targets, statistics, reduce
-        self.weights = None if weights is None else weights.reshape(len(codes), -1)
+        self.weights = None if weights is None else (weights[:, None] if weights.ndim == 1 else weights)
         self.dtype = torch.float64 if precise else codes.dtype
         self.mean = statistics.mean
         self.l2 = torch.as_tensor(l2, dtype=torch.float64, device=targets.device).expand(targets.shape[1])
