@@ -27,7 +27,9 @@ Batch = tuple[Tensor, Tensor]
 class Hyperplanes(pl.LightningModule):
     """Fit m hyperplanes by stochastic gradient descent with momentum in whitened coordinates.
 
-    W is strongly anisotropic: in its own coordinates gradient descent would need thousands of epochs.
+    W is strongly anisotropic: in its own coordinates gradient descent would need thousands of epochs. The planes are
+    the mean over the second half of the steps (Polyak and Juditsky 1992), from which the noise of the minibatches is
+    gone.
 
     Args:
         dim: d.
@@ -41,10 +43,12 @@ class Hyperplanes(pl.LightningModule):
     mean: Tensor
     whitening: Tensor
     penalty: Tensor
+    averaged: Tensor
+    steps_averaged: Tensor
     hits: Tensor
     counts: Tensor
 
-    def __init__(self, dim: int, names: Sequence[str], loss: str, l2: Sequence[float], lr: float = 0.5) -> None:
+    def __init__(self, dim: int, names: Sequence[str], loss: str, l2: Sequence[float], lr: float = 0.2) -> None:
         super().__init__()
         names, l2 = list(names), list(l2)
         self.save_hyperparameters()
@@ -56,6 +60,8 @@ class Hyperplanes(pl.LightningModule):
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("whitening", torch.eye(dim))
         self.register_buffer("penalty", torch.tensor(l2, dtype=torch.float32))
+        self.register_buffer("averaged", torch.zeros(len(names), dim + 1))
+        self.register_buffer("steps_averaged", torch.zeros((), dtype=torch.long))
         self.register_buffer("hits", torch.zeros(len(names)), persistent=False)
         self.register_buffer("counts", torch.zeros(len(names)), persistent=False)
 
@@ -83,6 +89,13 @@ class Hyperplanes(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(codes), sync_dist=True)
         return loss
 
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Take the planes of the second half of the steps into their mean."""
+        if self.trainer.global_step > self.trainer.estimated_stepping_batches / 2:
+            now = torch.cat([self.directions.detach(), self.offsets.detach()[:, None]], 1)
+            self.steps_averaged += 1
+            self.averaged += (now - self.averaged) / self.steps_averaged
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count on which side of their plane the rows held out lie."""
         codes, targets = batch
@@ -109,9 +122,11 @@ class Hyperplanes(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def solution(self) -> Solution:
-        """The hyperplanes as the exact solvers return them."""
-        weights = self.weights.detach().double()
-        biases = self.offsets.detach().double() - weights @ self.mean.double()
+        """The hyperplanes as the exact solvers return them: the mean ones, or those of now before half-way."""
+        now = torch.cat([self.directions.detach(), self.offsets.detach()[:, None]], 1)
+        planes = (self.averaged if self.steps_averaged else now).double()
+        weights = planes[:, :-1] @ self.whitening.double().mT
+        biases = planes[:, -1] - weights @ self.mean.double()
         finite = weights.isfinite().all(1).tolist()  # it diverges or ends where its schedule does
         return Solution(weights, biases, {"l2": self.penalty.tolist(), "converged": finite})
 
@@ -180,7 +195,7 @@ class SGD:
         lr: see :class:`Hyperplanes`.
         seed: of the order of the rows.
         trainer: flags of ``Trainer``; by default 20 epochs. Callbacks and loggers given here are used as they are.
-        folder: for ``checkpoints/``, from whose last an interrupted run is continued, and ``metrics.csv``; ``None``:
+        folder: for ``checkpoints/``, from whose last an interrupted run is continued, and ``logs/``; ``None``:
             nothing is written.
     """
 
@@ -189,7 +204,7 @@ class SGD:
         loss: str = "logistic",
         *,
         batch_size: int = 1024,
-        lr: float = 0.5,
+        lr: float = 0.2,
         seed: int = 0,
         trainer: Mapping[str, Any] | None = None,
         folder: Path | None = None,
@@ -239,7 +254,7 @@ class SGD:
         if self.folder is None:
             defaults |= {"logger": False, "enable_checkpointing": False}
         else:
-            defaults["logger"] = CSVLogger(self.folder.parent, name=self.folder.name, version="")
+            defaults["logger"] = CSVLogger(self.folder, name="logs")
             if not any(isinstance(callback, Checkpoint) for callback in callbacks):
                 where = self.folder / "checkpoints"
                 callbacks.append(ModelCheckpoint(where, save_last=True, enable_version_counter=False))

@@ -33,7 +33,7 @@ def test_it_serves_fit_boundary_and_logs(tmp_path: Path) -> None:
     found = fit_boundary(codes, scores, solver=SGD(batch_size=250, trainer=QUIET, folder=tmp_path / "sgd"), **options)
     assert (exact.normals * found.normals).sum(1).min() > 0.99
     assert found.provenance["fit"]["solver"] == "sgd (logistic)"
-    lines = (tmp_path / "sgd" / "metrics.csv").read_text().splitlines()
+    lines = (tmp_path / "sgd" / "logs" / "version_0" / "metrics.csv").read_text().splitlines()
     assert {"train/loss", "val/accuracy", "val/accuracy/b"} <= set(lines[0].split(","))
     held_out = [float(line.split(",")[lines[0].split(",").index("val/accuracy/b")] or "nan") for line in lines[1:]]
     expected = exact.metrics["attributes"]["b"]["accuracy_validation"]
