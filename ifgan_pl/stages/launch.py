@@ -62,8 +62,12 @@ def join(flags: Mapping[str, Any] | None) -> Ranks:
     if fabric.world_size == 1:
         return ALONE
     devices = len(getattr(fabric.strategy, "parallel_devices", None) or [0])
-    if launched() is None and isinstance(fabric.accelerator, CPUAccelerator) and devices > workers():
-        raise UserError(f"--trainer.devices {devices}: on a CPU at most a process for each of its {workers()} cores")
+    if launched() is None and "LOCAL_RANK" not in os.environ:  # this process starts the others
+        cores = workers()
+        if isinstance(fabric.accelerator, CPUAccelerator) and devices > cores:
+            raise UserError(
+                f"--trainer.devices {devices}: on a CPU at most one process a core, of which it has {cores}"
+            )
     os.environ.setdefault("LOCAL_WORLD_SIZE", str(devices))  # torchrun sets it: by it processes share the cores
     fabric.launch()
     ranks = ranks_of_group()
