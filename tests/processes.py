@@ -1,13 +1,16 @@
-"""Runs of two ranks in processes of their own, and how they are killed."""
+"""Runs in processes of their own, on several ranks, and how they are killed."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CPU = ["--trainer.accelerator", "cpu"]
+SCORE = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--block_size", "16", "--batch_size", "8"]
+"""A job of ``train.py`` that takes milliseconds a face."""
 
 
 def environment() -> dict[str, str]:
@@ -15,9 +18,17 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
 
 
-def torchrun(port: int, *arguments: str) -> list[str]:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
+def torchrun(*arguments: str, ranks: int = 2) -> list[str]:
+    """The command that starts a script on several ranks of this machine, on a port that is free."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)]
     return [*launch, "--", *arguments]
+
+
+def free_port() -> int:
+    """A port on which nobody listens, for launchers that want to be told one."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -26,25 +25,15 @@ from ifgan_pl.images.write import read_provenance
 from ifgan_pl.scorer.module import FacialAttributeScorer
 from ifgan_pl.scores.store import ScoreStore
 from ifgan_pl.stages.scorer import train_scorer
+from tests.commands import contents, failure
 from tests.generators.cases import stylegan2_ffhq
-from tests.processes import CPU, ROOT, environment, run, torchrun
-from tests.scores.test_interruption import SCORE
+from tests.processes import CPU, ROOT, SCORE, environment, free_port, run, torchrun
 
 
 def test_the_scorer_s_settings_are_options_of_its_stage() -> None:
     help_text = cli.stage_parser(train_scorer).format_help()
     for name in inspect.signature(FacialAttributeScorer).parameters:
         assert name == "attributes" or f"--{name} " in help_text, name
-
-
-def failure(command: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The single line that a mistake prints, whether or not a generator was fetched before it."""
-    with pytest.raises(SystemExit) as exit_:
-        command(list(arguments))
-    assert exit_.value.code == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line and not line.startswith("fetching ")]
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 @pytest.mark.parametrize(
@@ -111,10 +100,6 @@ def test_mistakes_in_editing_are_one_line_and_write_nothing(
     Path("full/file").touch()
     assert expected in failure(cli.edit, capsys, *arguments)
     assert not Path("results").exists()
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_an_edit_writes_every_format_with_its_provenance(tmp_path: Path) -> None:
@@ -279,7 +264,7 @@ def test_srun_gives_the_bytes_of_one_process(tmp_path: Path, nodes: int) -> None
     a_node = 2 // nodes
     command = [sys.executable, str(ROOT / "train.py"), *SCORE, "--num", "64", "--out", str(tmp_path / "two"), *CPU]
     job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "faces", "SLURM_NTASKS": "2", "SLURM_NNODES": str(nodes)}
-    job |= {"SLURM_NTASKS_PER_NODE": str(a_node), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29740 + nodes)}
+    job |= {"SLURM_NTASKS_PER_NODE": str(a_node), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     tasks = []
     for rank in range(2):
         place = {"PROCID": rank, "LOCALID": rank % a_node, "NODEID": rank // a_node}
@@ -300,7 +285,7 @@ def test_two_ranks_edit_to_the_same_bytes(tmp_path: Path) -> None:
     arguments = ["--generator", "digiface-dcgan", "--boundary", str(tmp_path / "b.safetensors"), "--truncation", "1"]
     arguments += ["--attribute", "a/b", "--unit", "latent", "--seeds", "0-12,40", "--steps", "3", *CPU]
     arguments += ["--format", "png", "gif", "webp", "mp4", "strip", "grid", "html", "--out"]
-    run(torchrun(29716, str(ROOT / "edit.py"), *arguments, str(tmp_path / "two")))
+    run(torchrun(str(ROOT / "edit.py"), *arguments, str(tmp_path / "two")))
     cli.edit([*arguments, str(tmp_path / "one")])
     two, one = contents(tmp_path / "two"), contents(tmp_path / "one")
     assert two == one

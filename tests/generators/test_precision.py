@@ -20,9 +20,8 @@ from ifgan_pl.generators.mobile import Block
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.stages.trainer import make_trainer, open_generator
+from tests.processes import CPU, ROOT, torchrun
 
-ROOT = Path(__file__).parents[2]
-CPU = ["--trainer.accelerator", "cpu"]
 SCORE = ["score", "--num", "6", "--block_size", "3", "--scorer", "tests.generators.test_precision:Colours", *CPU]
 
 
@@ -153,13 +152,12 @@ def test_the_second_process_compiles_nothing(small: Path, tmp_path: Path) -> Non
     """The same bytes from a cold and from a warm cache, from which no code is generated; on two ranks too."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TORCHINDUCTOR")}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "IFGAN_PL_CACHE": str(tmp_path / "cache")}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29717", "--"]
     stores, kernels = [], []
-    for run, prefix in enumerate(([sys.executable], [sys.executable], launch)):
+    command = [str(ROOT / "train.py"), *SCORE, "--generator", str(small), "--compile"]
+    for run, launch in enumerate(([sys.executable, *command], [sys.executable, *command], torchrun(*command))):
         out = tmp_path / f"run{run}"
-        command = [*prefix, str(ROOT / "train.py"), *SCORE, "--generator", str(small), "--compile"]
         result = subprocess.run(
-            [*command, "--out", str(out)], env=environment, capture_output=True, text=True, timeout=500, check=False
+            [*launch, "--out", str(out)], env=environment, capture_output=True, text=True, timeout=500, check=False
         )
         assert result.returncode == 0, result.stderr[-2000:]
         stores.append({path.name: path.read_bytes() for path in out.glob("block-*")})

@@ -12,14 +12,12 @@ import torch
 
 from ifgan_pl import cli
 from ifgan_pl.scores.store import ScoreStore
-from tests.processes import CPU, ROOT, kill, ranks, start, torchrun
-
-SCORE = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--block_size", "16", "--batch_size", "8"]
+from tests.processes import CPU, ROOT, SCORE, kill, ranks, start, torchrun
 
 
-def scoring(out: Path, num: int, port: int) -> subprocess.Popen[bytes]:
+def scoring(out: Path, num: int) -> subprocess.Popen[bytes]:
     """``train.py score`` on two ranks."""
-    return start(torchrun(port, str(ROOT / "train.py"), *SCORE, "--num", str(num), "--out", str(out), *CPU))
+    return start(torchrun(str(ROOT / "train.py"), *SCORE, "--num", str(num), "--out", str(out), *CPU))
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
@@ -45,14 +43,14 @@ def check_equal(out: Path, num: int) -> None:
 
 def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
     out, num = tmp_path / "two", 480
-    run = scoring(out, num, 29713)
+    run = scoring(out, num)
     deadline = time.time() + 120
     while blocks(out) < 2 and time.time() < deadline and wait(run, 0.02) is None:
         pass
     assert run.poll() is None, "the run ended before it could be killed"
     kill(run)
     assert blocks(out), "the run was killed before it had written a block"
-    assert wait(scoring(out, num, 29714), 300) == 0
+    assert wait(scoring(out, num), 300) == 0
     check_equal(out, num)
 
 
@@ -61,10 +59,10 @@ def test_twenty_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     """Of all processes, or (one time in three) of one rank, which takes the others down. Half the moments lie in the
     start, half after a block of that life is there; a store that is complete before its kill is followed by another."""
     draw, num, kills, midway, stores = random.Random(0), 3000, 0, 0, [tmp_path / "0"]
-    for life in range(200):
+    for _ in range(200):
         out = stores[-1]
         before = blocks(out)
-        run = scoring(out, num, 29800 + life)
+        run = scoring(out, num)
         if draw.random() < 0.5:
             while blocks(out) == before and wait(run, 0.02) is None:
                 pass
@@ -86,6 +84,6 @@ def test_twenty_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
             break
     assert kills == 20
     assert midway >= 5, "too few kills fell into the scoring itself"
-    assert wait(scoring(stores[-1], num, 29700), 300) == 0
+    assert wait(scoring(stores[-1], num), 300) == 0
     for out in stores:
         check_equal(out, num)
