@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ifgan_pl import __version__
 from ifgan_pl.boundaries.boundary import LinearBoundary
-from ifgan_pl.boundaries.fit import Solver, fit_boundary
+from ifgan_pl.boundaries.fit import fit_boundary
+from ifgan_pl.boundaries.problem import Solver
 from ifgan_pl.boundaries.solvers.moments import Rows
 from ifgan_pl.core.attributes import attribute_index
 from ifgan_pl.core.distributed import Ranks
