@@ -1,6 +1,5 @@
 """Generator files: recognise what one is from its content, load it safely, write it as portable safetensors."""
 
-import json
 import logging
 import pickle
 import re
@@ -9,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import METADATA_KEY, json_digest, save_tensors, tensors_digest
+from ifgan_pl.core.files import json_digest, load_tensors, save_tensors, tensors_digest
 from ifgan_pl.generators.checkpoints import conversions, safe_pickle
 from ifgan_pl.generators.checkpoints.conversions import Converted
 from ifgan_pl.generators.pggan import PGGAN
@@ -104,25 +102,10 @@ def _read(path: Path) -> Converted:
 
 
 def _read_own(path: Path) -> Converted:
-    """Safetensors of :func:`save`, one tensor at a time: their memory map would cost a second copy while loading."""
-    try:
-        with safe_open(path, framework="pt") as file:  # checks that header and length agree
-            metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise UserError(f"is no complete safetensors file ({error}); make it again") from None
+    """Safetensors of :func:`save`."""
+    tensors, metadata = load_tensors(path)
     if metadata.get("kind") != KIND or metadata.get("architecture") not in ARCHITECTURES:
         raise UserError("is not a generator's safetensors; `convert` writes those")
-    tensors = {}
-    with open(path, "rb") as data:
-        start = 8 + int.from_bytes(data.read(8), "little")
-        header = json.loads(data.read(start - 8))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                if entry["dtype"] != "F32":
-                    raise UserError(f"weights {name!r} are {entry['dtype']}, F32 expected")
-                tensors[name] = torch.empty(entry["shape"], dtype=torch.float32)
-                data.seek(start + entry["data_offsets"][0])
-                data.readinto(tensors[name].numpy().reshape(-1).view("u1").data)
     return Converted(metadata["architecture"], metadata["config"], tensors, metadata["name"])
 
 
