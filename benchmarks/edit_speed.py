@@ -19,7 +19,7 @@ import torch
 from timing import ROOT, alternate, spawn
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
-from ifgan_pl.core.micro_batches import workers
+from ifgan_pl.core.cores import workers
 from ifgan_pl.core.resources import resource
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator

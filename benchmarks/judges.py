@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ifgan_pl.core.micro_batches import workers
+from ifgan_pl.core.cores import workers
 
 Array = NDArray[np.float64]
 CROP = (0.186, 0.280, 0.638)

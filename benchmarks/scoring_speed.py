@@ -25,7 +25,8 @@ import torch
 import torch.nn.functional as F
 from timing import Worker, alternate, ratio, serve, spawn
 
-from ifgan_pl.core.micro_batches import map_micro_batches, use_one_thread
+from ifgan_pl.core.cores import use_one_thread
+from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.core.resources import resource
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN

@@ -22,7 +22,9 @@ from timing import alternate, ratio
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ifgan_pl.core.micro_batches import map_micro_batches, numerics_of, use_one_thread
+from ifgan_pl.core.cores import use_one_thread
+from ifgan_pl.core.micro_batches import map_micro_batches
+from ifgan_pl.core.numerics import numerics_of
 from ifgan_pl.core.resources import resource
 from ifgan_pl.generators import EMBEDDED, Generator, load_generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise

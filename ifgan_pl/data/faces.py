@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ifgan_pl.core.cores import workers
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import json_digest, load_tensors, tensors_digest
-from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch, workers
+from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch_size
 from ifgan_pl.core.resources import find
 from ifgan_pl.data.cache import build_array
 from ifgan_pl.data.labelled import AttributeData, LabelTable
@@ -139,7 +140,7 @@ def cached_images(
     if path.is_file() and path.with_suffix(".json").is_file():
         return path
     side = resolution or generator.img_resolution
-    step = micro_batch(torch.device(device), side) * (4 * workers() if torch.device(device).type == "cpu" else 1)
+    step = micro_batch_size(torch.device(device), side) * (4 * workers() if torch.device(device).type == "cpu" else 1)
 
     def small_image(codes: Tensor) -> Tensor:
         image = generator.synthesis(codes, resolution).clamp(-1, 1)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch, workers
+from ifgan_pl.core.cores import workers
+from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch_size
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.editing.outputs import Results
 from ifgan_pl.generators.sampling import native_resolution
@@ -78,7 +79,7 @@ class EditTask(pl.LightningModule):
         mine = todo[self.trainer.global_rank :: self.trainer.world_size]
         plan = self.results.plan
         native, _ = native_resolution(self.generator, plan.resolution)
-        least = -(-micro_batch(self.device, native) // len(plan.columns))
+        least = -(-micro_batch_size(self.device, native) // len(plan.columns))
         self.batch_size = max(self.batch_size, least)
         return DataLoader(Faces(mine, self.batch_size), batch_size=None)
 

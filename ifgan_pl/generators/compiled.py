@@ -14,8 +14,8 @@ import torch
 import torch._inductor
 from torch import Tensor, nn
 
+from ifgan_pl.core.cores import on_one_core
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.micro_batches import alone
 from ifgan_pl.core.resources import cache_dir
 from ifgan_pl.generators.base import Generator
 
@@ -61,7 +61,10 @@ class CompiledSynthesis:
         modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), w.requires_grad, w.is_inference()
         key = (tuple(w.shape), w.dtype, w.device, resolution, *modes)
         if key not in self._seen:
-            with TRACING, alone():  # threads that come at once would each compile, and PyTorch traces one at a time
+            with (
+                TRACING,
+                on_one_core(),
+            ):  # threads that come at once would each compile, and PyTorch traces one at a time
                 image = self._run(w, resolution)
                 self._seen.add(key)
                 return image

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.core.micro_batches import map_on_cores
+from ifgan_pl.core.cores import map_on_cores
 from ifgan_pl.generators.base import check_codes, parameter_digest, truncate
 
 CHANNELS = (512, 512, 512, 512, 256, 128, 64)

@@ -14,10 +14,11 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from ifgan_pl.core.cores import workers
 from ifgan_pl.core.distributed import Ranks
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import write_text
-from ifgan_pl.core.micro_batches import map_micro_batches, workers
+from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.images.read import decode_or_name, find_images, split_broken, to_float, warn_of_broken
 
 IMAGE_SIZE = 256

@@ -10,8 +10,9 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from ifgan_pl.core.cores import workers
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch, workers
+from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch_size
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import native_resolution, sample_codes, synthesise
 from ifgan_pl.images.write import save_image, to_uint8
@@ -97,7 +98,7 @@ class ScoreSamples(pl.LightningModule):
         for note in notes:
             pl.utilities.rank_zero_warn(note)
         mine = todo[self.trainer.global_rank :: self.trainer.world_size]
-        least = micro_batch(self.device, self.side)
+        least = micro_batch_size(self.device, self.side)
         return DataLoader(Spans(mine, -(-self.batch_size // least) * least), batch_size=None)
 
     @property

@@ -15,9 +15,9 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from ifgan_pl.core.cores import workers
 from ifgan_pl.core.distributed import ALONE, Ranks, ranks_of_group
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.micro_batches import workers
 
 FAILED, ENDED = "ifgan_pl/failed", "ifgan_pl/ended"
 """Keys of the store through which ranks meet: the rank that failed first, and how many have ended well."""

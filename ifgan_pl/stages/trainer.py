@@ -11,7 +11,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.messages import is_rank_zero
-from ifgan_pl.core.micro_batches import numerics_of
+from ifgan_pl.core.numerics import numerics_of
 from ifgan_pl.core.progress import SampleProgress
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.generators.compiled import compiler

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from ifgan_pl import cli
-from ifgan_pl.core import micro_batches
+from ifgan_pl.core import cores
 from ifgan_pl.core.files import load_tensors
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.generators import EMBEDDED, load_generator, load_mobile, mobile
@@ -56,8 +56,8 @@ def test_a_image_does_not_depend_on_its_batch(generator: MobileStyleGAN) -> None
 def test_strips_are_exact_whoever_computes_them(generator: MobileStyleGAN, monkeypatch: pytest.MonkeyPatch) -> None:
     codes = sample_codes(generator, [3])
     images = []
-    for cores in (1, 3):
-        monkeypatch.setattr(micro_batches, "workers", lambda cores=cores: cores)
+    for count in (1, 3):
+        monkeypatch.setattr(cores, "workers", lambda count=count: count)
         with torch.inference_mode():
             images.append(synthesise(generator, codes, space="w"))
     assert torch.equal(*images)
