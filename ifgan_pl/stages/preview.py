@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ifgan_pl.core.files import save_tensors
 from ifgan_pl.core.messages import say
-from ifgan_pl.generators import load_mobile
+from ifgan_pl.generators.loading import load_mobile
 from ifgan_pl.generators.preview import train_preview
 from ifgan_pl.scorer.loading import SCORER, find_scorer
 

@@ -12,7 +12,8 @@ from ifgan_pl import cli
 from ifgan_pl.core import cores
 from ifgan_pl.core.files import load_tensors
 from ifgan_pl.core.micro_batches import map_micro_batches
-from ifgan_pl.generators import EMBEDDED, load_generator, load_mobile, mobile
+from ifgan_pl.generators import EMBEDDED, load_generator, mobile
+from ifgan_pl.generators.loading import load_mobile
 from ifgan_pl.generators.mobile import MobileStyleGAN
 from ifgan_pl.generators.preview import PreviewTask, initial_head
 from ifgan_pl.generators.sampling import sample_codes, sample_z, synthesise
