@@ -1,5 +1,6 @@
-"""What every face generator offers, whatever its family: a small protocol in NVIDIA's vocabulary."""
+"""The protocol of a face generator, in NVIDIA's vocabulary, and what the families share."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -16,14 +17,14 @@ class Generator(Protocol):
 
     Attributes:
         name: what the files call it, e.g. ``ffhq-mobile``.
-        family: the latent family; generators that share a mapping network share it, and boundaries serve them all.
+        family: of its latent space; equal for generators with one mapping network, which one boundary serves all.
         z_dim, w_dim, c_dim: dimensions of Z, W and of a class label (0: unconditional). ``w_dim`` is ``z_dim`` for a
             family without W.
         num_ws: how many style inputs synthesis has (the rows of a W+ code); 1 for a family without W.
-        img_resolution, img_channels: side of the square image in pixels, and its channels.
+        img_resolution, img_channels: side of the square image in pixels; number of its channels.
         spaces: the latent spaces that it has, e.g. ``("z", "w", "w+")``.
         w_mean: (w_dim,) float32, the centre of truncation; ``None`` for a family without W.
-        resolutions: the sides in pixels that ``synthesis`` gives natively, ascending, ending with ``img_resolution``.
+        resolutions: those that ``synthesis`` gives natively, in pixels, ascending; the last is ``img_resolution``.
         fingerprint: hexadecimal digest of weights and configuration; equal digests give equal images.
     """
 
@@ -58,7 +59,7 @@ class Generator(Protocol):
         Args:
             w: (N, w_dim), or W+ (N, num_ws, w_dim); for a family without W, z (N, z_dim). float32, whatever dtype
                 the family computes in.
-            resolution: side of a cheaper native image (one of ``resolutions``); ``None``: ``img_resolution``.
+            resolution: of a cheaper native image, one of ``resolutions``; ``None``: ``img_resolution``.
 
         Returns:
             (N, 3, H, W) in [-1, 1]; may overshoot. Noise is fixed: equal codes give equal images.
@@ -96,12 +97,27 @@ def truncate(w: Tensor, w_mean: Tensor, psi: float, cutoff: int | None = None, n
 
 
 def check_codes(w: Tensor, *, dim: int, num_ws: int, name: str) -> None:
-    """Refuse codes of another shape than (N, dim) or (N, num_ws, dim)."""
+    """Raise a ValueError unless latent codes are (N, dim) or, where ``num_ws`` > 1, (N, num_ws, dim)."""
     if not ((w.ndim == 2 and w.shape[1] == dim) or (w.ndim == 3 and w.shape[1:] == (num_ws, dim))):
         expected = f"(N, {dim})" + (f" or (N, {num_ws}, {dim})" if num_ws > 1 else "")
         raise ValueError(f"{name}: latent codes of shape {expected} expected, got {tuple(w.shape)}")
 
 
+def check_resolution(generator: Generator, resolution: int | None) -> int:
+    """``resolution``, or ``img_resolution`` for ``None``; raises a ValueError unless it is a native one."""
+    if resolution is None:
+        return generator.img_resolution
+    if resolution not in generator.resolutions:
+        raise ValueError(f"{generator.name}: resolution must be one of {generator.resolutions}, got {resolution}")
+    return resolution
+
+
+def check_channels(channels: Sequence[int], img_resolution: int) -> None:
+    """Raise a ValueError unless one number of channels is given for each power of 2 from 4 to ``img_resolution``."""
+    if img_resolution != 4 * 2 ** (len(channels) - 1) or len(channels) < 2:
+        raise ValueError(f"{len(channels)} resolutions from 4 px do not end at {img_resolution} px")
+
+
 def parameter_digest(module: nn.Module) -> str:
-    """Fingerprint of a module's parameters and buffers."""
+    """sha256 of a module's parameters and buffers, as hexadecimal."""
     return tensors_digest(module.state_dict())

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.generators.base import check_codes, parameter_digest
+from ifgan_pl.generators.base import check_codes, check_resolution, parameter_digest
 
 WIDTHS = (512, 256, 128, 64)
 """Channels of the hidden layers, at 4, 8, 16 and 32 pixels."""
@@ -54,17 +54,12 @@ class DCGAN(nn.Module):
 
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
         """z (N, 100) -> (N, 3, 64, 64) in [-1, 1]."""
-        if resolution not in (None, 64):
-            raise ValueError(f"digiface-dcgan gives 64 pixels natively, got resolution={resolution}")
+        check_resolution(self, resolution)
         check_codes(w, dim=100, num_ws=1, name=self.name)
         x = w[:, :, None, None].to(next(self.parameters()).dtype)
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))
         return torch.tanh(self.layers[-1](x))
-
-    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """The same as :meth:`synthesis`."""
-        return self.synthesis(w, resolution)
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> "DCGAN":
         """Take the weights of :func:`read_weights`, freeze, fingerprint; returns the module itself."""

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ifgan_pl.core.cores import map_on_cores
-from ifgan_pl.generators.base import check_codes, parameter_digest, truncate
+from ifgan_pl.generators.base import check_codes, check_resolution, parameter_digest, truncate
 
 CHANNELS = (512, 512, 512, 512, 256, 128, 64)
 """Hidden channels at 8, 16, …, 512 pixels."""
@@ -109,9 +109,7 @@ class MobileStyleGAN(nn.Module):
 
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
         """(N, 512) or (N, 16, 512), truncated -> (N, 3, 1024, 1024), or (N, 3, 128, 128) for ``resolution=128``."""
-        resolution = resolution or self.img_resolution
-        if resolution not in self.resolutions:
-            raise ValueError(f"{self.name} gives {self.resolutions} pixels natively, got resolution={resolution}")
+        resolution = check_resolution(self, resolution)
         if w.ndim == 3 and w.shape[1:] == (18, 512):
             log.warning("ffhq-mobile has 16 styles: the last two rows of an 18-row W+ code are not used")
             w = w[:, :NUM_WS]
@@ -125,10 +123,6 @@ class MobileStyleGAN(nn.Module):
             return image
         last = len(self.blocks) - 1
         return self._block(last, ws, self.hidden(ws, last)).permute(0, 3, 1, 2)
-
-    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """The same as :meth:`synthesis`."""
-        return self.synthesis(w, resolution)
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> "MobileStyleGAN":
         """Take a whole state dict, freeze, fingerprint; returns the module itself.

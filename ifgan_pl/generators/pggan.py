@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.generators.base import check_codes
+from ifgan_pl.generators.base import check_channels, check_codes, check_resolution
 from ifgan_pl.generators.mapping import normalise
 
 
@@ -81,8 +81,7 @@ class PGGAN(nn.Module):
         self, *, img_resolution: int, channels: Sequence[int], img_channels: int = 3, z_dim: int = 512
     ) -> None:
         super().__init__()
-        if img_resolution != 4 * 2 ** (len(channels) - 1) or len(channels) < 2:
-            raise ValueError(f"{len(channels)} resolutions from 4 px do not end at {img_resolution} px")
+        check_channels(channels, img_resolution)
         self.config = {
             "img_resolution": img_resolution,
             "channels": list(channels),
@@ -113,14 +112,9 @@ class PGGAN(nn.Module):
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
         """z (N, z_dim) -> images (N, img_channels, H, W) in [-1, 1], may overshoot."""
         check_codes(w, dim=self.z_dim, num_ws=1, name=self.name)
-        if resolution not in (None, self.img_resolution):
-            raise ValueError(f"{self.name}: resolution must be one of {self.resolutions}, got {resolution}")
+        check_resolution(self, resolution)
         x = w.reshape(len(w), -1, 1, 1).to(self.torgb.bias.dtype)
         for layer in self.layers:
             x = layer(x)
         image: Tensor = self.torgb(x)
         return image
-
-    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """The same as :meth:`synthesis`."""
-        return self.synthesis(w, resolution)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.generators.base import check_codes, truncate
+from ifgan_pl.generators.base import check_channels, check_codes, check_resolution, truncate
 from ifgan_pl.generators.mapping import Dense, MappingNetwork, styles
 from ifgan_pl.generators.pggan import EqualConv
 
@@ -67,8 +67,7 @@ class StyleGAN1(nn.Module):
     ) -> None:
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
-        if img_resolution != 4 * 2 ** (len(channels) - 1) or len(channels) < 2:
-            raise ValueError(f"{len(channels)} resolutions from 4 px do not end at {img_resolution} px")
+        check_channels(channels, img_resolution)
         self.config: dict[str, Any] = config
         self.name = self.family = "stylegan1"
         self.fingerprint = ""
@@ -103,14 +102,9 @@ class StyleGAN1(nn.Module):
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
         """W (N, w_dim) or W+ (N, num_ws, w_dim) -> images (N, img_channels, H, W) in [-1, 1], may overshoot."""
         check_codes(w, dim=self.w_dim, num_ws=self.num_ws, name=self.name)
-        if resolution not in (None, self.img_resolution):
-            raise ValueError(f"{self.name}: resolution must be one of {self.resolutions}, got {resolution}")
+        check_resolution(self, resolution)
         x = self.const.expand(len(w), -1, -1, -1)
         for layer, code in zip(self.layers, styles(w.to(self.const.dtype), self.num_ws), strict=True):
             x = layer(x, code, self.blur)
         image: Tensor = self.torgb(x, self.torgb_bias)
         return image
-
-    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """The same as :meth:`synthesis`."""
-        return self.synthesis(w, resolution)

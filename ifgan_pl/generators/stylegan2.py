@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.generators.base import check_codes, truncate
+from ifgan_pl.generators.base import check_channels, check_codes, check_resolution, truncate
 from ifgan_pl.generators.mapping import Dense, MappingNetwork, styles
 
 
@@ -193,8 +193,7 @@ class StyleGAN2(nn.Module):
     ) -> None:
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
-        if img_resolution != 4 * 2 ** (len(channels) - 1) or len(channels) < 2:
-            raise ValueError(f"{len(channels)} resolutions from 4 px do not end at {img_resolution} px")
+        check_channels(channels, img_resolution)
         if architecture not in ("skip", "orig") or len(resample_filter) != 4:
             raise ValueError(f"architecture {architecture!r} with the low-pass {resample_filter!r} is not implemented")
         self.config: dict[str, Any] = config
@@ -244,10 +243,8 @@ class StyleGAN2(nn.Module):
             w: truncated codes.
             resolution: side of the image, one of ``resolutions``; the layers beyond it are not run.
         """
-        resolution = resolution or self.img_resolution
         check_codes(w, dim=self.w_dim, num_ws=self.num_ws, name=self.name)
-        if resolution not in self.resolutions:
-            raise ValueError(f"{self.name}: resolution must be one of {self.resolutions}, got {resolution}")
+        resolution = check_resolution(self, resolution)
         codes = styles(w.to(self.const.dtype), self.num_ws)
         x, image = self.const.expand(w.shape[0], -1, -1, -1), None
         first = 0
@@ -257,10 +254,6 @@ class StyleGAN2(nn.Module):
             first += 1 if block.conv0 is None else 2  # a block's torgb and the next conv0 share a code
         assert isinstance(image, Tensor)
         return image
-
-    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """The same as :meth:`synthesis`."""
-        return self.synthesis(w, resolution)
 
     def _dtype(self, resolution: int) -> torch.dtype:
         """The dtype in which the layers of a resolution run."""

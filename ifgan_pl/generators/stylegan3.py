@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.generators.base import check_codes, truncate
+from ifgan_pl.generators.base import check_codes, check_resolution, truncate
 from ifgan_pl.generators.mapping import Dense, MappingNetwork, styles
 from ifgan_pl.generators.stylegan2 import modulated_conv2d, per_sample_conv2d
 
@@ -286,18 +286,13 @@ class StyleGAN3(nn.Module):
     def synthesis(self, w: Tensor, resolution: int | None = None) -> Tensor:
         """W (N, w_dim) or W+ (N, num_ws, w_dim) -> images (N, img_channels, H, W) in [-1, 1], may overshoot."""
         check_codes(w, dim=self.w_dim, num_ws=self.num_ws, name=self.name)
-        if resolution not in (None, self.img_resolution):
-            raise ValueError(f"{self.name}: resolution must be one of {self.resolutions}, got {resolution}")
+        check_resolution(self, resolution)
         codes = styles(w.to(self.input.weight.dtype), self.num_ws)
         x = self.input(codes[0])
         for layer, rate, code in zip(self.layers, self.rates, codes[1:], strict=True):
             x = layer(x.to(self._dtype(rate)), code)
         image: Tensor = (x * self.output_scale).to(self.input.weight.dtype)
         return image
-
-    def forward(self, w: Tensor, resolution: int | None = None) -> Tensor:
-        """The same as :meth:`synthesis`."""
-        return self.synthesis(w, resolution)
 
     def _dtype(self, rate: int) -> torch.dtype:
         """The dtype in which a layer of this sampling rate runs."""
