@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 DEPENDENT = 1e-6
-"""Directions whose Gram matrix, scaled to a unit diagonal, has a smaller eigenvalue than this count as dependent."""
+"""Directions count as linearly dependent if their Gram matrix, scaled to a unit diagonal, has a smaller eigenvalue."""
 
 
 def signed_distance(codes: Tensor, normals: Tensor, biases: Tensor | None = None) -> Tensor:
@@ -101,8 +101,8 @@ def move_to(
 ) -> Tensor:
     """Move codes along ``normal`` until their signed distance to the hyperplane is ``target`` (absolute mode).
 
-    The shortest such move. :func:`shift` is the relative mode; the original's ``linear_interpolate`` means this one
-    for (1, d) codes and the relative one for W+.
+    This is the shortest such move. :func:`shift` is the relative mode. InterFaceGAN's ``linear_interpolate`` is
+    absolute for (1, d) codes and relative for W+.
 
     Args:
         codes: (N, d) or W+ (N, num_ws, d), where every row is moved to the target.
@@ -138,11 +138,11 @@ def semantic_covariance(normals: Tensor, lambdas: Tensor, second_moment: Tensor 
 
 
 def minimum_norm_edit(normals: Tensor, lambdas: Tensor, changes: Tensor, metric: Tensor | None = None) -> Tensor:
-    """The least shift, in a metric, that changes the scores of the linear model by exactly ``changes``.
+    """The shift of least norm in a metric that changes the scores of the linear model by exactly ``changes``.
 
     ``δ = M N (Nᵀ M N)⁻¹ Λ⁻¹ c`` minimises ``δᵀ M⁻¹ δ`` subject to ``Λ Nᵀ δ = c``. With ``M`` the covariance of the
-    codes it is the most probable such shift of a Gaussian; with the identity and ``c = (λα, 0, …, 0)`` it is parallel
-    to :func:`project_out` of the first normal.
+    codes it is the most probable such shift under a Gaussian; with the identity and ``c = (λα, 0, …, 0)`` it is
+    parallel to :func:`project_out` of the first normal.
 
     Args:
         normals: (k, d) of the attributes that are edited or held.
@@ -173,7 +173,7 @@ def minimum_norm_edit(normals: Tensor, lambdas: Tensor, changes: Tensor, metric:
 
 
 def dependent(gram: Tensor) -> bool:
-    """Whether the vectors behind a (k, k) Gram matrix depend on each other, or one of them vanishes."""
+    """Whether vectors of this (k, k) Gram matrix are linearly dependent, or one of them is zero."""
     size = gram.detach().double().diagonal()
     if not bool((size > 0).all()):
         return True

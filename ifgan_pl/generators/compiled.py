@@ -20,6 +20,7 @@ from ifgan_pl.core.resources import cache_dir
 from ifgan_pl.generators.base import Generator
 
 TRACING = threading.Lock()
+"""Held by the one thread that compiles."""
 
 
 def compiler() -> str:
@@ -36,11 +37,11 @@ def compiler() -> str:
 
 
 class CompiledSynthesis:
-    """A generator's ``synthesis``, compiled when a shape of codes is first seen: half a minute the first time on a
-    machine, seconds in a later process.
+    """A generator's ``synthesis``, compiled for each new shape of codes: half a minute the first time on a machine,
+    seconds in a later process.
 
-    What a CPU computes in strips (``strips(resolution)`` of the generator) is compiled module by module instead, in
-    place, for threads share the strips.
+    The modules that a CPU computes in strips of an image (``strips(resolution)`` of the generator) are compiled one by
+    one instead, in place, since several threads compute the strips.
 
     Args:
         generator: its ``synthesis`` is taken as it is now.
@@ -61,10 +62,7 @@ class CompiledSynthesis:
         modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), w.requires_grad, w.is_inference()
         key = (tuple(w.shape), w.dtype, w.device, resolution, *modes)
         if key not in self._seen:
-            with (
-                TRACING,
-                on_one_core(),
-            ):  # threads that come at once would each compile, and PyTorch traces one at a time
+            with TRACING, on_one_core():  # PyTorch traces one thread at a time, and the others then find it compiled
                 image = self._run(w, resolution)
                 self._seen.add(key)
                 return image

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 class Dense(nn.Module):
     """A linear layer with equalised learning rate (Karras 2018, section 4.1): the stored weights are of unit variance
-    over ``lr_multiplier`` and scaled at run time."""
+    over ``lr_multiplier``, and ``forward`` scales them."""
 
     def __init__(self, in_dim: int, out_dim: int, *, lr_multiplier: float = 1.0, bias_init: float = 0.0) -> None:
         super().__init__()
@@ -31,14 +31,14 @@ def normalise(x: Tensor) -> Tensor:
 
 
 class MappingNetwork(nn.Module):
-    """``num_layers`` dense layers with leaky ReLU 0.2 on the normalised z, joined by an embedded class label.
+    """``num_layers`` dense layers with leaky ReLU 0.2, on the normalised z and an embedded class label if there is one.
 
     Args:
         z_dim, c_dim, w_dim: dimensions of Z, of the label (0: unconditional) and of W.
         num_layers: dense layers.
         hidden_dim: their width; ``None``: ``w_dim``.
         embed_dim: width of the embedded label; ``None``: ``w_dim``.
-        lr_multiplier: by which the stored weights are too large, .01 in all published networks.
+        lr_multiplier: factor on the stored weights and biases; .01 in all published networks.
         gain_bias: whether the √2 after the leaky ReLU includes the bias (StyleGAN 2 and 3), or the weights carry it
             (StyleGAN 1).
     """
@@ -85,5 +85,5 @@ class MappingNetwork(nn.Module):
 
 
 def styles(w: Tensor, num_ws: int) -> tuple[Tensor, ...]:
-    """One (N, w_dim) code a style input, from W (N, w_dim) or W+ (N, num_ws, w_dim)."""
+    """The (N, w_dim) code of each style input, from W (N, w_dim) or W+ (N, num_ws, w_dim)."""
     return (w,) * num_ws if w.ndim == 2 else w.unbind(dim=1)

@@ -29,7 +29,7 @@ SLOPE = 0.2
 STRIP = 32
 """Rows of a block's input that a CPU computes at once."""
 PREVIEW_BLOCK = 4
-"""What reads the 64² hidden layer; from here on blocks have strips."""
+"""The block that reads the 64² hidden layer; from here on blocks are computed in strips."""
 PREVIEW_CHANNELS = 48
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class MobileStyleGAN(nn.Module):
 
     Styles: the 4² convolution reads row 0 of W+; block i (8 · 2^i pixels, i = 0…6) reads row 1 + 2i for its transform
     and first convolution, row 2 + 2i for its second; the image head reads row 15. An (N, 18, 512) code of
-    StyleGAN2-FFHQ is accepted: its last two rows steer layers that this generator has not.
+    StyleGAN2-FFHQ is accepted and its last two rows, of layers that this generator lacks, are not used.
 
     ``synthesis(w, resolution=128)`` is the preview: a small trained head on the 64² hidden layer, for scoring.
     """
@@ -68,7 +68,7 @@ class MobileStyleGAN(nn.Module):
         self.fingerprint = ""
 
     def strips(self, resolution: int | None) -> Sequence[nn.Module]:
-        """The blocks that a CPU computes in strips; see :class:`ifgan_pl.generators.compiled.CompiledSynthesis`."""
+        """The blocks that a CPU computes in strips of rows; of interest to :mod:`ifgan_pl.generators.compiled`."""
         return () if resolution == 128 else list(self.blocks)[PREVIEW_BLOCK:]
 
     def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
@@ -153,12 +153,13 @@ class FirstConv(nn.Module):
         self.register_buffer("noise", torch.zeros(4, 4))
 
     def forward(self, const: Tensor, w: Tensor) -> Tensor:
+        """const (1, 512, 4, 4), w (N, 512) -> (N, 4, 4, 512)."""
         x = F.conv2d(const * self.style(w)[:, :, None, None], self.weight, self.bias, padding=1) + self.noise
         return F.leaky_relu(x, SLOPE).permute(0, 2, 3, 1)
 
 
 class ModulatedPointwise(nn.Module):
-    """A 1 × 1 convolution whose input channels are scaled by a style, with fixed noise for each pixel if it has any."""
+    """A 1 × 1 convolution whose input channels are scaled by a style, plus noise and bias."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -167,6 +168,7 @@ class ModulatedPointwise(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """x (N, H, W, inputs), w (N, 512), noise (H·W, 1) -> (N, H, W, outputs)."""
         n, height, width, channels = x.shape
         weight = (self.weight * self.style(w)[:, None]).mT  # (N, C_in, C_out)
         x = x.reshape(n, height * width, channels)
@@ -181,7 +183,9 @@ class ModulatedPointwise(nn.Module):
 class SeparableConv(nn.Module):
     """Depthwise 3 × 3, then modulated 1 × 1 with noise, bias and leaky ReLU.
 
-    The caller passes ``noise`` (H·W, 1), or what belongs to the pixels that it computes; resolution 0 has none.
+    Args:
+        inputs, outputs: channels.
+        resolution: of the fixed ``noise`` (H·W, 1) that the caller passes on, or a part of it; 0: none.
     """
 
     noise: Tensor
@@ -195,6 +199,7 @@ class SeparableConv(nn.Module):
         self.register_buffer("taps", torch.zeros(9, inputs), persistent=False)  # the depthwise kernel, contiguous
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """x (N, H, W, inputs), w (N, 512), noise (H·W, 1) of these pixels -> (N, H, W, outputs)."""
         if torch.compiler.is_dynamo_compiling():  # inductor would copy the image for the library's kernel
             return F.leaky_relu(self.pointwise(shifted_sum(x, self.taps), w, noise), SLOPE)
         x = F.conv2d(x.permute(0, 3, 1, 2), self.depthwise, padding=1, groups=x.shape[3]).permute(0, 2, 3, 1)
@@ -202,7 +207,7 @@ class SeparableConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Style-scaled sub-bands to an image of twice the side, then two separable convolutions."""
+    """The inverse Haar transform of style-scaled sub-bands, then two separable convolutions."""
 
     def __init__(self, inputs: int, outputs: int, resolution: int) -> None:
         super().__init__()
@@ -211,6 +216,7 @@ class Block(nn.Module):
         self.conv2 = SeparableConv(outputs, outputs, resolution)
 
     def forward(self, x: Tensor, w1: Tensor, w2: Tensor, noise1: Tensor, noise2: Tensor) -> Tensor:
+        """x (N, H, W, inputs), W codes (N, 512) and noise (4·H·W, 1) of each convolution -> (N, 2H, 2W, outputs)."""
         x = inverse_haar(x * self.up(w1)[:, None, None])
         x = self.conv1(x, w1, noise1)
         x = self.conv2(x, w2, noise2)
@@ -220,8 +226,8 @@ class Block(nn.Module):
 class PreviewHead(nn.Module):
     """An image of 128² from the 64² hidden layer, at about a tenth of the cost of the layers before it.
 
-    512 channels, read both as they are and as the next block reads them (scaled by that block's style), are reduced to
-    48; two residual separable convolutions, the second half of each modulated; 12 sub-bands; inverse Haar.
+    The 512 channels, both as they are and scaled by the next block's style, are reduced to 48; two residual separable
+    convolutions follow, whose pointwise halves are modulated, and the inverse Haar transform of 12 sub-bands.
     """
 
     def __init__(self) -> None:
@@ -243,11 +249,11 @@ class PreviewHead(nn.Module):
 
 
 def in_strips(function: Callable[[Tensor, int], Tensor], x: Tensor) -> Tensor:
-    """``function(x, 0)``; on a CPU in strips of :data:`STRIP` rows, which spare cores compute side by side.
+    """``function(x, 0)``; on a CPU in strips of :data:`STRIP` rows, which free cores compute side by side.
 
     Args:
-        function: (rows of x, number of the first) -> as many output rows for each of them; what it gives for a row
-            depends on no more than the row above and the row below: two 3 × 3 convolutions at twice the side do not.
+        function: (rows of x, index of the first) -> the same number of output rows for each of them. An output row may
+            depend on its input row and the two beside it, as two 3 × 3 convolutions at twice the resolution do.
         x: (N, H, W, C).
     """
     height, need = x.shape[1], STRIP + 2

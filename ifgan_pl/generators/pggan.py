@@ -1,4 +1,4 @@
-"""PGGAN (Karras et al. 2018, arXiv 1710.10196): Z only, grown progressively."""
+"""PGGAN (Karras et al. 2018, arXiv 1710.10196) in plain PyTorch: Z only."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from ifgan_pl.generators.mapping import normalise
 
 
 class EqualConv(nn.Module):
-    """A convolution with equalised learning rate (section 4.1), perhaps of an image enlarged twice by repetition.
+    """A convolution with equalised learning rate (section 4.1), behind nearest-neighbour upsampling by 2 if ``up``.
 
     Args:
         in_channels, out_channels, kernel: of the weights.
         padding: zeros around the input.
-        up: enlarge first. Repetition and a 3×3 kernel are one transposed convolution with a 4×4 kernel, the sum of the
-            3×3 kernel at its four positions; the stored weights are in the orientation of that one.
+        up: upsample first. Nearest neighbours and a 3×3 kernel are one transposed convolution with a 4×4 kernel, the
+            sum of the 3×3 kernel at its four positions; the stored weights are in the orientation of that one.
         gain: √2 before a leaky ReLU, 1 before none.
     """
 
@@ -63,8 +63,8 @@ class Layer(nn.Module):
 class PGGAN(nn.Module):
     """The PGGAN generator; see :class:`ifgan_pl.generators.base.Generator` for the members of the protocol.
 
-    It normalises z to length √z_dim itself, so codes off that sphere give the image of their direction. Weights come
-    from :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
+    It normalises z to length √z_dim, so only the direction of z counts. Weights come from
+    :func:`ifgan_pl.generators.checkpoints.formats.load_file`; a new instance has zeros.
 
     Args:
         img_resolution: side of the image, a power of 2 from 8.

@@ -1,4 +1,4 @@
-"""Sample ``i`` is sample ``i``: from (seed, index) to the codes that synthesis receives, and from those to images."""
+"""From (seed, index) to latent codes, and from latent codes to images, whatever the batch size and number of ranks."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.generators.base import Generator
 
 BLOCK = 256
-"""Indices that share one Philox counter; a constant of the format, never a setting."""
+"""Indices that share one Philox counter. Another value would give other samples."""
 
 
 def sample_z(indices: Sequence[int] | range, z_dim: int, *, seed: int = 0) -> Tensor:
@@ -43,7 +43,7 @@ def sample_z(indices: Sequence[int] | range, z_dim: int, *, seed: int = 0) -> Te
 
 
 def check_space(generator: Generator, space: str) -> None:
-    """Refuse a latent space that this generator has not."""
+    """Raise a UserError unless the generator has this latent space."""
     if space not in generator.spaces:
         raise UserError(f"{generator.name} has the latent spaces {', '.join(generator.spaces)}, not {space!r}")
 
@@ -56,13 +56,13 @@ def device_of(generator: Generator) -> torch.device:
 
 
 def check_truncation(generator: Generator, truncation: float) -> None:
-    """Refuse a truncation other than 1 where a family has no W, and so no mean code to move towards."""
+    """Raise a UserError for a truncation other than 1 where the family has no W, and so no mean code."""
     if generator.w_mean is None and truncation != 1:
         raise UserError(f"{generator.name} has no W space and so no truncation: give --truncation 1")
 
 
 def check_unconditional(generator: Generator) -> None:
-    """Refuse to sample a conditional generator: whose class would it be?"""
+    """Raise a UserError for a conditional generator, whose samples would need class labels."""
     if generator.c_dim:
         raise UserError(
             f"{generator.name} is conditional ({generator.c_dim} classes) and cannot be sampled without labels: "
@@ -73,14 +73,14 @@ def check_unconditional(generator: Generator) -> None:
 def sample_codes(
     generator: Generator, indices: Sequence[int] | range, *, seed: int = 0, space: str = "w", truncation: float = 0.7
 ) -> Tensor:
-    """The codes of samples: row k belongs to sample ``indices[k]`` of the stream ``seed``.
+    """The latent codes of samples: row k belongs to sample ``indices[k]`` of the stream ``seed``.
 
     Args:
-        generator: on any device.
+        generator: on any device; unconditional.
         indices: sample indices ≥ 0.
         seed: of the stream.
-        space: ``z`` gives z itself; ``w`` the truncated code; ``w+`` the same for each style.
-        truncation: psi; 1 leaves the code alone. Z codes are truncated later, by :func:`synthesise`.
+        space: ``z`` gives z; ``w`` the truncated W code; ``w+`` the same in each of the ``num_ws`` rows.
+        truncation: psi; 1 means none. Z codes are truncated later, by :func:`synthesise`.
 
     Returns:
         (N, z_dim), (N, w_dim) or (N, num_ws, w_dim) float32 on the generator's device.
@@ -99,14 +99,14 @@ def sample_codes(
 def synthesise(
     generator: Generator, codes: Tensor, *, space: str, truncation: float = 1.0, resolution: int | None = None
 ) -> Tensor:
-    """Images of codes, in fixed micro-batches.
+    """Images of latent codes, computed in micro-batches of a fixed size.
 
     Args:
         generator: on the codes' device.
-        codes: as :func:`sample_codes` gives them, perhaps edited.
-        space: of the codes.
-        truncation: psi for Z codes of a family that has W; W and W+ codes are truncated already.
-        resolution: side in pixels; native where the family has it, else full synthesis averaged down; ``None``: full.
+        codes: (N, z_dim), (N, w_dim) or (N, num_ws, w_dim), N ≥ 1.
+        space: of the codes: ``z``, ``w`` or ``w+``.
+        truncation: psi for Z codes of a family that has W; W and W+ codes are taken as truncated.
+        resolution: in pixels; native where the family has it, else full synthesis averaged down; ``None``: full.
 
     Returns:
         (N, 3, H, W) float32, about [-1, 1].
@@ -123,10 +123,10 @@ def synthesise(
 
 
 def native_resolution(generator: Generator, resolution: int | None) -> tuple[int, int]:
-    """How to get an image of this side: (native side to synthesise, factor to average it down by).
+    """How to get images of a resolution: (native resolution to synthesise, factor by which to average it down).
 
     Raises:
-        UserError: it is no native side and does not divide the full one.
+        UserError: it is not native and does not divide ``img_resolution``.
     """
     full = generator.img_resolution
     if resolution is None:
@@ -141,10 +141,10 @@ def native_resolution(generator: Generator, resolution: int | None) -> tuple[int
 
 
 def parse_indices(text: str) -> list[int]:
-    """Sample indices as people write them: ``0-15,40`` is 0, 1, …, 15, 40.
+    """Indices and ranges, both ends included: ``0-15,40`` is 0, 1, …, 15, 40.
 
     Raises:
-        UserError: something else.
+        UserError: the text is anything else.
     """
     indices: list[int] = []
     for part in text.replace(" ", "").split(","):
@@ -156,7 +156,16 @@ def parse_indices(text: str) -> list[int]:
 
 
 def truncated(generator: Generator, z: Tensor, truncation: Tensor) -> Tensor:
-    """The codes that synthesis receives: W truncated sample by sample, or z of a family without W; (N, dim)."""
+    """What synthesis receives for z, each sample with its own truncation.
+
+    Args:
+        generator: on the device of ``z``.
+        z: (N, z_dim).
+        truncation: (N, 1) psi of each sample.
+
+    Returns:
+        truncated W codes (N, w_dim); z itself for a family without W.
+    """
     if "w" not in generator.spaces:
         return z
     mean = generator.w_mean

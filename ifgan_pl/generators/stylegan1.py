@@ -26,7 +26,7 @@ class Layer(nn.Module):
         self.style = Dense(w_dim, 2 * channels)
 
     def forward(self, x: Tensor, w: Tensor, blur: Tensor) -> Tensor:
-        """(N, C, H, W), (N, w_dim), (3, 3) low-pass behind an enlargement -> (N, C', H', W')."""
+        """(N, C, H, W), (N, w_dim), (3, 3) low-pass behind upsampling -> (N, C', H', W')."""
         if self.conv is not None:
             x = self.conv(x)
             if self.conv.up:

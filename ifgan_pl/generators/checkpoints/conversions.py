@@ -1,4 +1,4 @@
-"""Weights under the names of published checkpoints -> a family of this package, its configuration and its weights.
+"""From the weights of a published checkpoint to a family of this package, its configuration and its state dict.
 
 Only names, orders of axes and orientations of kernels change: no value is rounded, so generators converted from
 different copies of one network are equal bit for bit.
@@ -22,13 +22,13 @@ SAFE_GLOBALS: list[Any] = [argparse.Namespace]
 
 @dataclass(frozen=True)
 class Converted:
-    """A generator as data.
+    """What makes a generator of this package.
 
     Attributes:
         architecture: ``stylegan1``, ``stylegan2``, ``stylegan3`` or ``pggan``.
         config: keyword arguments of its class.
         tensors: its state dict; ``w_mean`` may be missing.
-        name: what the file calls it, if it does.
+        name: of the generator, where the file has one.
     """
 
     architecture: str
@@ -178,20 +178,20 @@ def _genforce_mapping(state: Mapping[str, Tensor], tensors: dict[str, Tensor]) -
     return depth
 
 
-def _grown(state: Mapping[str, Tensor], prefix: str) -> int:
-    """How many resolutions a progressively grown network has; refuses one that is still growing."""
+def _resolutions(state: Mapping[str, Tensor], prefix: str) -> int:
+    """How many resolutions a progressively grown network has; a UserError for one saved while growing."""
     lod = state.get(f"{prefix}lod")
     if lod is not None and float(lod) != 0:
         raise UserError(f"the network was saved while growing (level of detail {float(lod):g}, a finished one has 0)")
     return sum(bool(re.fullmatch(rf"{re.escape(prefix)}output\d+\.(conv\.)?weight", key)) for key in state)
 
 
-def _enlarging(state: Mapping[str, Tensor], source: str, *, transposed: bool) -> Tensor:
-    """The kernel of an enlarging layer in the orientation of a transposed convolution: (O, I, 3, 3).
+def _upsampling_kernel(state: Mapping[str, Tensor], source: str, *, transposed: bool) -> Tensor:
+    """The kernel of an upsampling layer in the orientation of a transposed convolution: (O, I, 3, 3).
 
     Args:
         state, source: the weights and the layer's name.
-        transposed: whether a GenForce layer enlarges by transposed convolution; InterFaceGAN's names tell it.
+        transposed: whether a GenForce layer upsamples by transposed convolution; InterFaceGAN's names say so.
     """
     weight = state.get(f"{source}.weight")
     if weight is None:
@@ -208,7 +208,7 @@ def _weight(state: Mapping[str, Tensor], source: str) -> Tensor:
 def stylegan1(state: Mapping[str, Tensor]) -> Converted:
     """GenForce's ``StyleGANGenerator`` and InterFaceGAN's ``StyleGANGeneratorModel``.
 
-    GenForce enlarges by transposed convolution from 128 px on, as all published networks do.
+    GenForce upsamples by transposed convolution from 128 px on, as all published networks do.
     """
     own = "synthesis.layer0.first_layer" in state  # InterFaceGAN's names
     inner = ".epilogue" if own else ""
@@ -217,13 +217,13 @@ def stylegan1(state: Mapping[str, Tensor]) -> Converted:
     tensors = {"const": state["synthesis.layer0." + ("first_layer" if own else "const")][0]}
     tensors["w_mean"] = state["truncation.w_avg"]
     depth = _genforce_mapping(state, tensors)
-    blocks = _grown(state, "synthesis.")
+    blocks = _resolutions(state, "synthesis.")
     for i in range(2 * blocks):
         source, target, resolution = f"synthesis.layer{i}", f"layers.{i}", 4 * 2 ** (i // 2)
         if i % 2:
             tensors[f"{target}.conv.weight"] = _weight(state, source)
         elif i:
-            tensors[f"{target}.conv.weight"] = _enlarging(state, source, transposed=resolution >= 128)
+            tensors[f"{target}.conv.weight"] = _upsampling_kernel(state, source, transposed=resolution >= 128)
         tensors[f"{target}.bias"] = state[f"{source}{inner}.bias"]
         tensors[f"{target}.noise_strength"] = state[f"{source}{inner}.apply_noise.weight"]
         tensors[f"{target}.noise"] = state[f"{source}{inner}.apply_noise.noise"][0, 0]
@@ -246,12 +246,12 @@ def stylegan1(state: Mapping[str, Tensor]) -> Converted:
 
 def pggan(state: Mapping[str, Tensor]) -> Converted:
     """GenForce's ``PGGANGenerator`` (with ``fused_scale=False``) and InterFaceGAN's ``PGGANGeneratorModel``."""
-    blocks = _grown(state, "")
+    blocks = _resolutions(state, "")
     bias = "wscale.bias" if "layer0.wscale.bias" in state else "bias"
     tensors = {}
     for i in range(2 * blocks):
-        enlarging = i and i % 2 == 0
-        weight = _enlarging(state, f"layer{i}", transposed=False) if enlarging else _weight(state, f"layer{i}")
+        upsampling = i and i % 2 == 0
+        weight = _upsampling_kernel(state, f"layer{i}", transposed=False) if upsampling else _weight(state, f"layer{i}")
         tensors[f"layers.{i}.conv.weight"], tensors[f"layers.{i}.bias"] = weight, state[f"layer{i}.{bias}"]
     tensors["torgb.conv.weight"] = _weight(state, f"output{blocks - 1}")
     tensors["torgb.bias"] = state[f"output{blocks - 1}.{bias}"]

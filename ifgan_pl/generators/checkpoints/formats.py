@@ -1,4 +1,4 @@
-"""Generator files: recognise what one is from its content, load it safely, write it as portable safetensors."""
+"""Generator files of every published format: recognised by their content, read safely, written as safetensors."""
 
 import logging
 import pickle
@@ -41,11 +41,11 @@ STATE_DICTS: dict[str, Callable[[Mapping[str, Tensor]], Converted]] = {
     "layer0.weight": conversions.pggan,
     "layer0.conv.weight": conversions.pggan,
 }
-"""Weights that tell a published state dict, and what reads it."""
+"""A weight that only one published layout has, and the function that reads that layout."""
 
 
 def load_file(path: str | Path) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
-    """Load a generator from a file of any known format; nothing in it is run.
+    """Load a generator from a file of any known format; no code in it is run.
 
     Args:
         path: safetensors of :func:`convert`; an NVIDIA pickle of stylegan2-ada-pytorch or stylegan3; a ``.pt`` of
@@ -89,7 +89,7 @@ def convert(source: str | Path, target: str | Path) -> StyleGAN1 | StyleGAN2 | S
 
 
 def _read(path: Path) -> Converted:
-    """What a file holds, by its first bytes."""
+    """The content of a file, whose format its first bytes tell."""
     with open(path, "rb") as file:
         start = file.read(16)
     if start[8:9] == b"{":
@@ -117,12 +117,12 @@ def _load_torch(path: Path, *, zipped: bool) -> Any:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"the file asks for {asked[1]}" if asked else "the file holds more than tensors and plain values"
         raise UserError(f"refused, nothing was run: {what}, which a generator file has no need of") from None
-    except Exception as error:  # torch.load raises whatever the bytes provoke
+    except Exception as error:  # damaged bytes may raise anything
         raise UserError(f"is no complete PyTorch file ({str(error).splitlines()[0]}); download it again") from None
 
 
 def _recognise(content: Any) -> Converted:
-    """Whose checkpoint a ``.pt`` or ``.pth`` is, by the names of its weights."""
+    """The content of a ``.pt`` or ``.pth``, whose layout the names of its weights tell."""
     if isinstance(content, dict):
         if isinstance(content.get("g_ema"), dict):
             return conversions.rosinality(content["g_ema"], content.get("latent_avg"))
@@ -137,9 +137,10 @@ def _recognise(content: Any) -> Converted:
 
 
 def _build(converted: Converted) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
-    """The module with these weights: built on the meta device, so that loading costs no second copy.
+    """The module with these weights: built on the meta device, so that loading costs no second copy of them.
 
-    Constructors keep to zeros and constants: random numbers and arithmetic there import 900 modules of PyTorch (1.2 s).
+    Constructors make zeros and constants only: on the meta device random numbers and arithmetic import 900 modules of
+    PyTorch (1.2 s).
     """
     with torch.device("meta"):
         generator = ARCHITECTURES[converted.architecture](**converted.config)
@@ -172,7 +173,7 @@ def _build(converted: Converted) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
 
 @torch.no_grad()
 def mean_code(generator: StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN, samples: int = 10_000) -> Tensor:
-    """Mean W code of the first samples of stream 0: (w_dim,) float32. Needs an unconditional generator."""
+    """Mean W code of samples 0, 1, … of stream 0: (w_dim,) float32. Needs an unconditional generator."""
     z = sample_z(range(samples), generator.z_dim)
     w = torch.cat([generator.mapping(z[i : i + 500]) for i in range(0, samples, 500)])
     return w.double().mean(dim=0).float()
@@ -182,8 +183,8 @@ def mean_code(generator: StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN, samples: int
 def latent_family(generator: StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN, architecture: str) -> str:
     """The name of a generator's latent space: equal for equal mapping networks, whatever file they come from.
 
-    StyleGAN2-FFHQ's is told by a code that it gives, to 1e-3, since ``ffhq-mobile`` has the same network with its
-    scales folded in. Without W, all weights together make the space.
+    StyleGAN2-FFHQ's is recognised by a W code that it gives, to 1e-3, since ``ffhq-mobile`` has the same network with
+    its scales folded in. A family without W has the digest of all its weights.
     """
     if isinstance(generator, PGGAN):
         return f"pggan-{tensors_digest(generator.state_dict())[:12]}"

@@ -26,7 +26,11 @@ class Layer:
 
 
 class Graph:
-    """The nodes of an IR in file order, and the values of its constants."""
+    """The nodes of an IR in file order, and the values of its constants.
+
+    Args:
+        xml, weights: the bytes of the two files.
+    """
 
     def __init__(self, xml: bytes, weights: bytes) -> None:
         try:
@@ -49,7 +53,7 @@ class Graph:
                 self._constants[key] = torch.from_numpy(values.reshape(shape).copy())
 
     def named(self, name: str) -> Tensor:
-        """The constant with this name."""
+        """The constant of this name."""
         return next(v for k, v in self._constants.items() if self.layers[k].name == name)
 
     def inputs_of(self, kind: str) -> list[list[Tensor]]:

@@ -1,7 +1,7 @@
 """Read NVIDIA's network pickles without running anything that they bring.
 
 ``stylegan2-ada-pytorch`` and ``stylegan3`` pickle whole networks together with their Python source, and the official
-loader executes that source (``torch_utils.persistence``). Here the pickle machine meets only the callables of
+loader executes that source (``torch_utils.persistence``). Here a pickle reaches only the callables of
 :data:`GLOBALS`, by exact (module, name): networks become :class:`Network` records of what they held, tensors are
 rebuilt from storages read with ``weights_only=True``, numpy arrays stay inert, and any other name is refused.
 """
@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 class Held:
-    """A tensor or a storage out of the pickle's reach: it can be passed on, and neither called nor changed."""
+    """A tensor or a storage that the pickle can pass on, and can neither call nor change."""
 
     __slots__ = ("value",)
 
@@ -37,7 +37,7 @@ class Held:
 
 
 class Network:
-    """What a pickle says of one module: its class's name and its attributes. Nothing of it is ever called."""
+    """A module as the pickle describes it: the name of its class, and its attributes as data."""
 
     __slots__ = ("class_name", "state")
 
@@ -72,7 +72,7 @@ class Network:
 
 
 class _Inert:
-    """A numpy array or dtype of which only the dtype's name is remembered."""
+    """Stands for a numpy array or dtype; keeps only the dtype's name."""
 
     __slots__ = ("name",)
 
@@ -139,7 +139,7 @@ def _number(dtype: _Inert, data: bytes = b"") -> int | float | bool:
 
 
 def _globals() -> dict[tuple[str, str], Any]:
-    """Fresh for every file: what one pickle does with these objects cannot reach the next."""
+    """New objects for every file: what one pickle does with them cannot reach the next."""
     table: dict[tuple[str, str], Any] = {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): _Allowed(_network),
         ("torch._utils", "_rebuild_tensor_v2"): _Allowed(_tensor),
@@ -190,6 +190,6 @@ def load(path: str | Path) -> Any:
         raise UserError(
             f"{path}: refused, nothing was run: the pickle asks for {refused}, which a network file has no need of"
         ) from None
-    except Exception as error:  # the pickle machine raises whatever the bytes provoke
+    except Exception as error:  # damaged bytes may raise anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(f"{path} is no complete network pickle ({reason}); download it again") from None
