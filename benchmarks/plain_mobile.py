@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ifgan_pl.generators.mobile import SLOPE, MobileStyleGAN, ModulatedPointwise, SeparableConv
+from ifgan_pl.generators.mobile import MobileStyleGAN
+from ifgan_pl.generators.mobile_layers import SLOPE, ModulatedPointwise, SeparableConv
 
 HAAR = torch.tensor([[[1, 1], [1, 1]], [[1, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]]], dtype=torch.float32)
 """(4, 2, 2): low, vertical, horizontal and diagonal detail."""

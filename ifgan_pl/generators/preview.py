@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.files import load_tensors, save_tensors
-from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN, ModulatedPointwise, PreviewHead, SeparableConv
+from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN
+from ifgan_pl.generators.mobile_layers import ModulatedPointwise, PreviewHead, SeparableConv
 from ifgan_pl.generators.sampling import sample_z, synthesise, truncated
 
 TRUNCATIONS = (0.5, 0.7, 0.7, 0.85, 1.0)

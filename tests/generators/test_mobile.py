@@ -12,7 +12,7 @@ from ifgan_pl import cli
 from ifgan_pl.core import cores
 from ifgan_pl.core.files import load_tensors
 from ifgan_pl.core.micro_batches import map_micro_batches
-from ifgan_pl.generators import EMBEDDED, load_generator, mobile
+from ifgan_pl.generators import EMBEDDED, load_generator, mobile_layers
 from ifgan_pl.generators.loading import load_mobile
 from ifgan_pl.generators.mobile import MobileStyleGAN
 from ifgan_pl.generators.preview import PreviewTask, initial_head
@@ -62,7 +62,7 @@ def test_strips_are_exact_whoever_computes_them(generator: MobileStyleGAN, monke
         with torch.inference_mode():
             images.append(synthesise(generator, codes, space="w"))
     assert torch.equal(*images)
-    monkeypatch.setattr(mobile, "STRIP", 1024)
+    monkeypatch.setattr(mobile_layers, "STRIP", 1024)
     with torch.inference_mode():
         whole = synthesise(generator, codes, space="w")
     torch.testing.assert_close(images[0], whole, rtol=0, atol=1e-5)

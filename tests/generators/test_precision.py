@@ -16,7 +16,7 @@ from ifgan_pl import cli
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.generators.checkpoints import formats
 from ifgan_pl.generators.compiled import CompiledForward
-from ifgan_pl.generators.mobile import Block
+from ifgan_pl.generators.mobile_layers import Block
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.stages.trainer import make_trainer, open_generator
