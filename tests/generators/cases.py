@@ -24,6 +24,13 @@ def golden(name: str, file: str = "small.safetensors") -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): value for key, value in values.items() if key.startswith(f"{name}.")}
 
 
+def crop(images: Tensor) -> Tensor:
+    """The middle 16 × 16 pixels, or the whole of a smaller image."""
+    side = min(images.shape[-1], 16)
+    start = (images.shape[-1] - side) // 2
+    return images[..., start : start + side, start : start + side]
+
+
 def _filters(**config: Any) -> list[tuple[Tensor | None, Tensor | None]]:
     """The filters that a StyleGAN3 file carries: designed here, so that the goldens judge the design too."""
     layers: Any = StyleGAN3(z_dim=64, w_dim=64, **config).layers

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from ifgan_pl.core.errors import UserError
-from ifgan_pl.generators import load_generator
-
 PAGE = (Path(__file__).parents[2] / "docs" / "generators.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
@@ -41,18 +38,6 @@ def test_a_generator_of_ones_own(folder: Path) -> None:
     assert images.shape == (4, 3, 64, 64)
     assert images.abs().max() <= 1
     assert images.std() > 0.1
-
-
-def test_what_is_no_generator_is_named(folder: Path) -> None:
-    (folder / "my_generator.py").write_text("class Empty:\n    z_dim = 4\n")
-    with pytest.raises(UserError, match=r"my_generator:Empty is no generator: it has no .*w_dim.*synthesis"):
-        load_generator("my_generator:Empty")
-    with pytest.raises(UserError, match="cannot import the generator my_generator:Absent"):
-        load_generator("my_generator:Absent")
-    with pytest.raises(UserError, match="cannot import the generator nowhere_at_all:G"):
-        load_generator("nowhere_at_all:G")
-    with pytest.raises(UserError, match="unknown generator 'ffhq-mobil'"):
-        load_generator("ffhq-mobil")
 
 
 def test_the_shares_of_lower_resolutions() -> None:

@@ -11,8 +11,7 @@ from ifgan_pl.generators.sampling import sample_z
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.generators.stylegan3 import StyleGAN3
 from tests.generators import files
-from tests.generators.cases import CASES, golden
-from tests.generators.checkpoints.test_formats import crop
+from tests.generators.cases import CASES, crop, golden
 
 T_256 = [(36, 512)] * 3 + [(52, 512)] * 2 + [(84, 512)] * 2
 T_256 += [(148, 362), (148, 256), (148, 181), (276, 128), (276, 91), (276, 64), (256, 64), (256, 3)]

@@ -1,8 +1,30 @@
+"""Samples by seed and index, their latent codes and images, and what is refused."""
+
 import hashlib
 
 import pytest
+import torch
 
-from ifgan_pl.generators.sampling import sample_z
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.generators import Generator, load_generator
+from ifgan_pl.generators.sampling import (
+    native_resolution,
+    parse_indices,
+    sample_codes,
+    sample_z,
+    synthesise,
+    truncated,
+)
+
+
+@pytest.fixture(scope="module")
+def mobile() -> Generator:
+    return load_generator("ffhq-mobile")
+
+
+@pytest.fixture(scope="module")
+def dcgan() -> Generator:
+    return load_generator("digiface-dcgan")
 
 
 def test_a_sample_is_a_function_of_seed_and_index() -> None:
@@ -21,3 +43,52 @@ def test_negative_indices_and_seeds_are_refused() -> None:
         sample_z([-1], 4)
     with pytest.raises(ValueError, match="seed"):
         sample_z([0], 4, seed=-1)
+
+
+def test_codes_of_all_spaces_belong_to_one_sample(mobile: Generator) -> None:
+    z, w, ws = (sample_codes(mobile, [5, 3], seed=2, space=space, truncation=0.5) for space in ("z", "w", "w+"))
+    assert torch.equal(z, sample_z([5, 3], 512, seed=2))
+    mean = mobile.w_mean
+    assert mean is not None
+    torch.testing.assert_close(w, mean + 0.5 * (mobile.mapping(z) - mean))
+    assert torch.equal(ws, w[:, None].expand(-1, 16, -1))
+    with torch.inference_mode():
+        images = synthesise(mobile, w, space="w", resolution=128)
+        assert torch.equal(synthesise(mobile, ws, space="w+", resolution=128), images)
+        from_z = synthesise(mobile, z, space="z", truncation=0.5, resolution=128)
+    torch.testing.assert_close(from_z, images, rtol=0, atol=1e-3)
+
+
+def test_samples_may_have_a_truncation_each(mobile: Generator, dcgan: Generator) -> None:
+    z = sample_z(range(2), 512)
+    w = truncated(mobile, z, torch.tensor([[0.0], [1.0]]))
+    mean = mobile.w_mean
+    assert mean is not None
+    assert torch.equal(w[0], mean)
+    torch.testing.assert_close(w[1], mobile.mapping(z)[1], rtol=0, atol=1e-5)
+    assert truncated(dcgan, z, torch.ones(2, 1)) is z
+
+
+def test_what_a_generator_cannot_sample_is_refused(dcgan: Generator) -> None:
+    with pytest.raises(UserError, match="digiface-dcgan has the latent spaces z, not 'w'"):
+        sample_codes(dcgan, [0], space="w", truncation=1)
+    with pytest.raises(UserError, match="no W space and so no truncation: give --truncation 1"):
+        sample_codes(dcgan, [0], space="z", truncation=0.7)
+
+
+def test_resolutions_are_native_or_averaged_down(mobile: Generator, dcgan: Generator) -> None:
+    assert [native_resolution(mobile, r) for r in (None, 1024, 128, 256)] == [(1024, 1), (1024, 1), (128, 1), (1024, 4)]
+    z = sample_codes(dcgan, [0, 1], space="z", truncation=1)
+    with torch.inference_mode():
+        full, small = (synthesise(dcgan, z, space="z", resolution=resolution) for resolution in (None, 16))
+    torch.testing.assert_close(small, torch.nn.functional.avg_pool2d(full, 4))
+    for wrong in (0, -64, 48, 128):
+        with pytest.raises(UserError, match=f"--resolution must divide 64, got {wrong}"):
+            native_resolution(dcgan, wrong)
+
+
+def test_indices_are_written_as_numbers_and_ranges() -> None:
+    assert parse_indices("0-3, 40,7-7") == [0, 1, 2, 3, 40, 7]
+    for wrong in ("", "a", "3-", "-1", "5-2", "1,,2", "1.5"):
+        with pytest.raises(UserError, match="indices and ranges such as 0-15,40"):
+            parse_indices(wrong)

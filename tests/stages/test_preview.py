@@ -1,13 +1,12 @@
 """The preview stage from the command line, on one rank and on two."""
 
-import sys
 from pathlib import Path
 
 import torch
 
 from ifgan_pl import cli
 from ifgan_pl.core.files import load_tensors
-from tests.processes import CPU, ROOT, run
+from tests.processes import CPU, ROOT, run, torchrun
 
 PREVIEW = ["preview", "--steps", "2", "--batch_size", "2", *CPU, "--trainer.enable_progress_bar", "false"]
 PREVIEW += ["--trainer.limit_val_batches", "1"]
@@ -15,8 +14,7 @@ PREVIEW += ["--trainer.limit_val_batches", "1"]
 
 def test_two_ranks_write_the_file_of_one(tmp_path: Path) -> None:
     cli.train([*PREVIEW, "--out", str(tmp_path / "one.safetensors")])
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--"]
-    printed = run([*launch, str(ROOT / "train.py"), *PREVIEW, "--out", str(tmp_path / "two" / "two.safetensors")])
+    printed = run(torchrun(str(ROOT / "train.py"), *PREVIEW, "--out", str(tmp_path / "two" / "two.safetensors")))
     assert printed.count("preview: ") == 1
     assert [path.name for path in (tmp_path / "two").iterdir()] == ["two.safetensors"]
     (one, about_one), (two, about_two) = (

@@ -18,7 +18,7 @@ from ifgan_pl.generators.sampling import sample_codes, sample_z, synthesise
 from ifgan_pl.generators.stylegan1 import StyleGAN1
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from tests.generators import files
-from tests.generators.cases import CASES, golden, stylegan2_ffhq
+from tests.generators.cases import CASES, crop, golden, stylegan2_ffhq
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,6 @@ def synthesised(generator, *, psi: float = 0.7, cutoff: int | None = 4) -> tuple
         return None, generator.synthesis(z)
     w = generator.mapping(z, torch.eye(generator.c_dim)[:2] if generator.c_dim else None)
     return w, generator.synthesis(generator.truncate(w, psi, cutoff))
-
-
-def crop(images: Tensor) -> Tensor:
-    side = min(images.shape[-1], 16)
-    start = (images.shape[-1] - side) // 2
-    return images[..., start : start + side, start : start + side]
 
 
 def assert_golden(generator, expected: dict[str, Tensor], cutoff: int | None = 4, tolerance: float = 1e-4) -> None:

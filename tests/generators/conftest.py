@@ -1,0 +1,11 @@
+from pathlib import Path
+
+import pytest
+
+from tests.generators.small import save_small_stylegan2
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a StyleGAN2 of 16 pixels with random weights."""
+    return save_small_stylegan2(tmp_path_factory.mktemp("small") / "small.safetensors")
