@@ -56,7 +56,9 @@ def device_of(generator: Generator) -> torch.device:
 
 
 def check_truncation(generator: Generator, truncation: float) -> None:
-    """Raise a UserError for a truncation other than 1 where the family has no W, and so no mean code."""
+    """Raise a UserError for a psi outside [0, 1], or other than 1 where the family has no W, and so no mean code."""
+    if not 0 <= truncation <= 1:
+        raise UserError(f"--truncation is psi, from 0 to 1; got {truncation:g}")
     if generator.w_mean is None and truncation != 1:
         raise UserError(f"{generator.name} has no W space and so no truncation: give --truncation 1")
 

@@ -69,7 +69,10 @@ def test_samples_may_have_a_truncation_each(mobile: Generator, dcgan: Generator)
     assert truncated(dcgan, z, torch.ones(2, 1)) is z
 
 
-def test_what_a_generator_cannot_sample_is_refused(dcgan: Generator) -> None:
+def test_what_a_generator_cannot_sample_is_refused(mobile: Generator, dcgan: Generator) -> None:
+    for psi in (-0.1, 3.0, float("nan")):
+        with pytest.raises(UserError, match="--truncation is psi, from 0 to 1"):
+            sample_codes(mobile, [0], truncation=psi)
     with pytest.raises(UserError, match="digiface-dcgan has the latent spaces z, not 'w'"):
         sample_codes(dcgan, [0], space="w", truncation=1)
     with pytest.raises(UserError, match="no W space and so no truncation: give --truncation 1"):

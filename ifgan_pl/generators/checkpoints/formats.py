@@ -20,13 +20,16 @@ from ifgan_pl.generators.stylegan1 import StyleGAN1
 from ifgan_pl.generators.stylegan2 import StyleGAN2
 from ifgan_pl.generators.stylegan3 import StyleGAN3
 
-ARCHITECTURES: dict[str, type[StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN]] = {
+FileGenerator = StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN
+"""A generator of a family that files hold."""
+ARCHITECTURES: dict[str, type[FileGenerator]] = {
     "stylegan1": StyleGAN1,
     "stylegan2": StyleGAN2,
     "stylegan3": StyleGAN3,
     "pggan": PGGAN,
 }
 KIND = "generator"
+"""What the metadata of :func:`save`'s files say that they hold."""
 FFHQ_W = (-0.20661, 1.08505, 0.68415, -0.16533, -0.0963, 2.04858, -0.04732, 0.79442)
 """The first components of StyleGAN2-FFHQ's W code of sample 0 of stream 0, from the embedded ``ffhq-mobile``."""
 KNOWN = (
@@ -44,7 +47,7 @@ STATE_DICTS: dict[str, Callable[[Mapping[str, Tensor]], Converted]] = {
 """A weight that only one published layout has, and the function that reads that layout."""
 
 
-def load_file(path: str | Path) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
+def load_file(path: str | Path) -> FileGenerator:
     """Load a generator from a file of any known format; no code in it is run.
 
     Args:
@@ -74,14 +77,14 @@ def load_file(path: str | Path) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
     return generator
 
 
-def save(generator: StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN, path: str | Path) -> None:
+def save(generator: FileGenerator, path: str | Path) -> None:
     """Write a generator as safetensors with its configuration; :func:`load_file` gives it back bit for bit."""
     architecture = next(name for name, cls in ARCHITECTURES.items() if type(generator) is cls)
     metadata = {"kind": KIND, "architecture": architecture, "config": generator.config, "name": generator.name}
     save_tensors(path, generator.state_dict(), metadata)
 
 
-def convert(source: str | Path, target: str | Path) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
+def convert(source: str | Path, target: str | Path) -> FileGenerator:
     """Write the generator of any known file as portable safetensors, and return it."""
     generator = load_file(source)
     save(generator, target)
@@ -136,7 +139,7 @@ def _recognise(content: Any) -> Converted:
     raise UserError(f"the weights are those of no known generator; known are {KNOWN}")
 
 
-def _build(converted: Converted) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
+def _build(converted: Converted) -> FileGenerator:
     """The module with these weights: built on the meta device, so that loading costs no second copy of them.
 
     Constructors make zeros and constants only: on the meta device random numbers and arithmetic import 900 modules of
@@ -172,7 +175,7 @@ def _build(converted: Converted) -> StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN:
 
 
 @torch.no_grad()
-def mean_code(generator: StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN, samples: int = 10_000) -> Tensor:
+def mean_code(generator: FileGenerator, samples: int = 10_000) -> Tensor:
     """Mean W code of samples 0, 1, … of stream 0: (w_dim,) float32. Needs an unconditional generator."""
     z = sample_z(range(samples), generator.z_dim)
     w = torch.cat([generator.mapping(z[i : i + 500]) for i in range(0, samples, 500)])
@@ -180,7 +183,7 @@ def mean_code(generator: StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN, samples: int
 
 
 @torch.no_grad()
-def latent_family(generator: StyleGAN1 | StyleGAN2 | StyleGAN3 | PGGAN, architecture: str) -> str:
+def latent_family(generator: FileGenerator, architecture: str) -> str:
     """The name of a generator's latent space: equal for equal mapping networks, whatever file they come from.
 
     StyleGAN2-FFHQ's is recognised by a W code that it gives, to 1e-3, since ``ffhq-mobile`` has the same network with
