@@ -1,49 +1,47 @@
-"""What boundaries do: cosines, covariance of the scores, and re-scoring of edited faces. Tensors in, tensors out."""
+"""What edits do: faces are edited along each boundary and scored again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.scores.score_samples import score_codes
 
 
-def cosine_matrix(boundary: LinearBoundary) -> Tensor:
-    """``NᵀN`` (m, m): cosines between the normals (section 4.3, table 2)."""
-    return boundary.normals @ boundary.normals.T
-
-
-def correlation(covariance: Tensor) -> Tensor:
-    """(m, m) covariance -> correlation."""
-    std = covariance.diagonal().clamp_min(1e-12).sqrt()
-    return covariance / std[:, None] / std
-
-
 @dataclass(frozen=True)
 class Rescoring:
-    """Edited faces, measured.
+    """Scores of edited faces.
 
     Attributes:
         attributes: the m names, of rows (edited) and of columns (measured).
         strength: of the edits, in standard deviations of the score.
+        faces: how many were edited.
         single: (m, m) movement of the scores in standard deviations, mean over the faces of half the difference between
             the edits +strength and -strength, for edits that hold nothing.
-        held: the same for edits that hold all the others.
+        held: (m, m) the same for edits that hold all the others.
     """
 
     attributes: tuple[str, ...]
     strength: float
+    faces: int
     single: Tensor
     held: Tensor
 
-    @staticmethod
-    def precision(movement: Tensor) -> Tensor:
-        """(m,) movement of the target per mean |movement| of the others."""
-        others = movement.abs() - torch.diag(movement.diagonal().abs())
-        return movement.diagonal() / (others.sum(1) / max(1, len(movement) - 1)).clamp_min(1e-6)
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able figures, with the precision of each row."""
+        figures: dict[str, Any] = {"faces": self.faces, "strength": self.strength}
+        for name, movement in (("single", self.single), ("hold_all", self.held)):
+            figures[name] = {"movement": movement.tolist(), "precision": precision(movement).tolist()}
+        return figures
+
+
+def precision(movement: Tensor) -> Tensor:
+    """Movement of the edited attribute per mean |movement| of the others: (m, m) -> (m,); large is good."""
+    others = movement.abs() - torch.diag(movement.diagonal().abs())
+    return movement.diagonal() / (others.sum(1) / max(1, len(movement) - 1)).clamp_min(1e-6)
 
 
 def rescore(
@@ -51,7 +49,7 @@ def rescore(
     scorer: Callable[[Tensor], Tensor],
     codes: Tensor,
     *,
-    columns: list[int],
+    columns: Sequence[int],
     truncation: float,
     resolution: int | None,
     strength: float = 1.0,
@@ -60,28 +58,26 @@ def rescore(
     """Edit along each attribute and measure all (section 4.4).
 
     Args:
-        editor: generator and boundary.
-        scorer: images -> (n, M).
-        codes: (N, …) faces that took no part in the fit.
-        columns: columns of the scorer that belong to the boundary's attributes, in their order.
-        truncation, resolution: see :meth:`Editor.images`.
+        editor: generator and boundary, whose ``score_std`` is the unit of edits and of movements.
+        scorer: images (n, 3, H, W) -> scores (n, k), k ≥ m.
+        codes: (N, d) or (N, num_ws, w_dim); faces that took no part in the fit.
+        columns: the scorer's columns of the m attributes of the boundary, in their order.
+        truncation, resolution: see :meth:`ifgan_pl.editing.editor.Editor.images`.
         strength: of the edits, in standard deviations.
-        progress: told how many faces have been scored, after each edit.
+        progress: called after each edit of all faces with their number; 4 m times.
     """
     boundary = editor.boundary
     space = "w+" if codes.ndim == 3 else boundary.space
-    movements = {}
-    for name, hold in (("single", ()), ("held", "all")):
-        rows = []
-        for attribute in boundary.attributes:
-            ends = []
-            for sign in (1, -1):
-                edited = editor.shifted(codes, {attribute: sign * strength}, hold=hold)
-                scores = score_codes(
-                    editor.generator, scorer, edited, space=space, truncation=truncation, resolution=resolution
-                )
-                ends.append(scores[:, columns])
-                progress(len(codes))
-            rows.append((ends[0] - ends[1]).mean(0) / 2 / boundary.score_std.to(ends[0]))
-        movements[name] = torch.stack(rows).cpu()
-    return Rescoring(tuple(boundary.attributes), strength, **movements)
+
+    def scores(name: str, strength: float, hold: Sequence[str] | str) -> Tensor:
+        edited = editor.shifted(codes, {name: strength}, hold=hold)
+        options: dict[str, Any] = {"space": space, "truncation": truncation, "resolution": resolution}
+        found = score_codes(editor.generator, scorer, edited, **options)[:, list(columns)]
+        progress(len(codes))
+        return found
+
+    def movements(hold: Sequence[str] | str) -> Tensor:
+        rows = [(scores(n, strength, hold) - scores(n, -strength, hold)).mean(0) / 2 for n in boundary.attributes]
+        return (torch.stack(rows) / boundary.score_std.to(rows[0])).cpu()
+
+    return Rescoring(boundary.attributes, strength, len(codes), single=movements(()), held=movements("all"))
