@@ -15,6 +15,7 @@ from tests.processes import CPU
 HEADINGS = [
     "The scorer",
     "Boundaries",
+    "How much of a direction is noise?",
     "Are the semantics entangled?",
     "Edited faces, scored again",
     "What the edits look like",
