@@ -185,5 +185,21 @@ def test_files_that_it_names_are_there() -> None:
     for page, text in PAGES.items():
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
-    for name in re.findall(r"`((?:benchmarks|configs|checkpoints|docs)/[\w./-]+)`", README):
+    for name in re.findall(r"`((?:benchmarks|configs|checkpoints|docs|tests|ifgan_pl)/[\w./-]+)`", README):
         assert (ROOT / name).exists(), name
+
+
+def test_the_layout_is_the_one_that_it_tells_of() -> None:
+    """Every folder has a row; the files of a row are in its folder, and the names in one of its files."""
+    section = README.split("## How the code is laid out")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.MULTILINE)
+    package = ROOT / "ifgan_pl"
+    rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert {room for room, _ in rows} == rooms | {"functional.py"}
+    for room, text in rows:
+        files = [package / room] if room.endswith(".py") else sorted((package / room).rglob("*.py"))
+        source = "\n".join(path.read_text(encoding="utf-8") for path in files)
+        names = {path.name for path in files} | {f"{path.parent.name}/" for path in files}
+        names |= {"cli.py", "train.py", "edit.py", *re.findall(r"(?:def|class) (\w+)", source)}
+        words = re.findall(r"`([^`]*)`", text)
+        assert not [word for word in words if word not in names and not word.startswith("--")], room
