@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,6 @@ import torch
 
 from ifgan_pl import functional as F
 
-BOUNDARIES = Path(__file__).parents[2] / "shared" / "data" / "interfacegan_boundaries"
 CONDITIONAL = [
     "age_c_eyeglasses",
     "age_c_gender",
@@ -18,20 +18,22 @@ CONDITIONAL = [
     "gender_c_age_eyeglasses",
     "gender_c_eyeglasses",
 ]
-needs_boundaries = pytest.mark.skipif(not BOUNDARIES.is_dir(), reason="InterFaceGAN's boundaries are not here")
+Published = Callable[[str], torch.Tensor]
 
 
-def published(name: str) -> torch.Tensor:
-    return torch.from_numpy(np.load(BOUNDARIES / f"{name}_boundary.npy", allow_pickle=False))[0]
+@pytest.fixture
+def published(shared: Path) -> Published:
+    """InterFaceGAN's boundary (d,) float64 of a name."""
+    folder = shared / "interfacegan_boundaries"
+    return lambda name: torch.from_numpy(np.load(folder / f"{name}_boundary.npy", allow_pickle=False))[0]
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@needs_boundaries
 @pytest.mark.parametrize("name", CONDITIONAL)
-def test_project_out_gives_the_published_conditional_boundaries(name: str) -> None:
+def test_project_out_gives_the_published_conditional_boundaries(name: str, published: Published) -> None:
     primal, conditions = name.split("_c_")
     ours = F.project_out(
         published(f"pggan_celebahq_{primal}"),
@@ -40,7 +42,6 @@ def test_project_out_gives_the_published_conditional_boundaries(name: str) -> No
     assert (ours - published(f"pggan_celebahq_{name}")).abs().max() < 1e-8
 
 
-@needs_boundaries
 @pytest.mark.parametrize(
     ("family", "suffix", "age_gender", "age_glasses", "gender_glasses"),
     [
@@ -50,7 +51,7 @@ def test_project_out_gives_the_published_conditional_boundaries(name: str) -> No
     ],
 )
 def test_semantic_covariance_gives_the_published_cosines(
-    family: str, suffix: str, age_gender: float, age_glasses: float, gender_glasses: float
+    family: str, suffix: str, age_gender: float, age_glasses: float, gender_glasses: float, published: Published
 ) -> None:
     normals = torch.stack([published(f"{family}_celebahq_{n}{suffix}") for n in ("age", "gender", "eyeglasses")])
     cosines = F.semantic_covariance(normals, torch.ones(3, dtype=torch.float64))

@@ -10,7 +10,6 @@ from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.boundaries.fit import fit_boundary
 from ifgan_pl.core.errors import UserError
 
-BOUNDARIES = Path(__file__).parents[3] / "shared" / "data" / "interfacegan_boundaries"
 NAMES = ("smile", "male", "age")
 
 
@@ -100,15 +99,15 @@ def test_a_pickle_in_an_npy_is_refused(tmp_path: Path) -> None:
         LinearBoundary.from_npy(tmp_path / "x.npy")
 
 
-@pytest.mark.skipif(not BOUNDARIES.is_dir(), reason="InterFaceGAN's boundaries are not here")
-def test_directions_in_the_identity_metric_are_the_published_conditional_boundaries() -> None:
+def test_directions_in_the_identity_metric_are_the_published_conditional_boundaries(shared: Path) -> None:
+    folder = shared / "interfacegan_boundaries"
     names = ("age", "gender", "eyeglasses")
     normals = torch.cat(
-        [LinearBoundary.from_npy(BOUNDARIES / f"pggan_celebahq_{n}_boundary.npy").normals.detach() for n in names]
+        [LinearBoundary.from_npy(folder / f"pggan_celebahq_{n}_boundary.npy").normals.detach() for n in names]
     )
     boundary = LinearBoundary(normals, attributes=names, space="z", metric="identity")
     found = boundary.direction("age", hold="all")
-    published = np.load(BOUNDARIES / "pggan_celebahq_age_c_gender_eyeglasses_boundary.npy")[0]
+    published = np.load(folder / "pggan_celebahq_age_c_gender_eyeglasses_boundary.npy")[0]
     assert np.abs(found.numpy() - published).max() < 1e-8
 
 

@@ -17,7 +17,6 @@ from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.images.read import to_float
 
-FACES = Path(__file__).parents[3] / "shared" / "data" / "faces" / "images"
 ROWS = (0, 1, 2, 3, 4500)  # truncations .7 and 1, train and val
 
 
@@ -47,13 +46,12 @@ def test_labelled_faces_are_synthesised_once(tmp_path: Path) -> None:
     assert cache.stat().st_mtime_ns == stamp
 
 
-@pytest.mark.skipif(not FACES.is_dir(), reason="the images that were labelled are not here")
-def test_the_faces_are_those_that_were_labelled(tmp_path: Path) -> None:
+def test_the_faces_are_those_that_were_labelled(tmp_path: Path, shared: Path) -> None:
     """JPEG of full synthesis: the preview is about 25 dB from it, another face 8 dB."""
     data = FacesData(**write_faces(tmp_path), resolution=128, cache_dir=tmp_path / "cache")
     data.setup()
     images = to_float(torch.from_numpy(np.array(data._images[0])))
-    stored = [np.asarray(Image.open(FACES / f"{row:05d}.jpg")).transpose(2, 0, 1) for row in ROWS]
+    stored = [np.asarray(Image.open(shared / f"faces/images/{row:05d}.jpg")).transpose(2, 0, 1) for row in ROWS]
     error = (images[:, None] - to_float(torch.from_numpy(np.stack(stored)))).square().mean((2, 3, 4))
     decibel = 10 * torch.log10(4 / error)  # (made, stored)
     assert decibel.diag().min() > 20
