@@ -38,6 +38,9 @@ MODULES = [path for path in SOURCES if path.is_relative_to(PACKAGE)]
 TESTS = [path for path in SOURCES if path.is_relative_to(ROOT / "tests")]
 
 TESTED_BY = {
+    # the method of one solver, and what all of them return
+    "boundaries/solvers/interior_point.py": "boundaries/solvers/test_hinge.py",
+    "boundaries/solvers/solution.py": "boundaries/solvers/test_signature.py",
     # goldens of the official code for every published file, and the contract of every family
     "generators/base.py": "generators/test_contract.py",
     "generators/dcgan.py": "generators/test_contract.py",

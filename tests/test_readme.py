@@ -197,6 +197,13 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
         pkgutil.resolve_name(name)
 
 
+def test_every_benchmark_is_listed() -> None:
+    folder = ROOT / "benchmarks"
+    listed = set(re.findall(r"^\| `(\w+\.py)", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    shared = {"outside_scorers.py", "timing.py"}  # what several of them import
+    assert listed == {path.name for path in folder.glob("*.py")} - shared
+
+
 def test_the_layout_is_the_one_that_it_tells_of() -> None:
     """Every folder has a row; the files of a row are in its folder, and the names in one of its files."""
     section = README.split("## How the code is laid out")[1].split("\n## ")[0]
