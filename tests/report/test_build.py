@@ -1,51 +1,6 @@
-"""The whole way, ``train.py`` without a stage: scores, boundaries, and a report that also tells of the scorer."""
-
-import json
-import shutil
-from pathlib import Path
-
-import pytest
 import torch
 
-from ifgan_pl import cli
-from ifgan_pl.core.files import write_json
 from ifgan_pl.report.build import correlation
-from tests.processes import CPU
-
-HEADINGS = [
-    "The scorer",
-    "Boundaries",
-    "How much of a direction is noise?",
-    "Are the semantics entangled?",
-    "Edited faces, scored again",
-    "What the edits look like",
-    "Distribution of the scores",
-]
-
-
-def test_every_stage_ends_in_a_report_and_is_up_to_date_afterwards(
-    tmp_path: Path, small_scorer: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copy(small_scorer, tmp_path / "small.ckpt")
-    metrics = {"accuracy/smile": 0.987, "auroc/smile": 0.991, "mae/age": 3.25, "r/age": 0.5, "loss": 1.0}
-    write_json(tmp_path / "small.json", metrics)
-    arguments = ["--generator", "digiface-dcgan", "--truncation", "1", "--num", "200", "--faces", "2"]
-    arguments += ["--scorer", str(tmp_path / "small.ckpt"), "--out", str(tmp_path / "run"), *CPU]
-    cli.train(arguments)
-    page = (tmp_path / "run" / "report" / "index.html").read_text()
-    places = [page.index(f"<h2>{heading}</h2>") for heading in HEADINGS]
-    assert places == sorted(places)
-    assert "<td>smile</td><td>0.987</td><td>0.991</td><td>–</td><td>–</td>" in page
-    report = json.loads((tmp_path / "run" / "report" / "report.json").read_text())
-    assert report["scorer"] == metrics
-    assert report["samples"] == 200
-    assert report["attributes"] == ["eyeglasses", "smile", "male", "age", "yaw"]
-    assert report["rescoring"]["faces"] == 2
-    assert len(report["rescoring"]["hold_all"]["movement"]) == 5
-    capsys.readouterr()
-    cli.train(arguments)
-    text = capsys.readouterr().out
-    assert all(f"{stage}: up to date" in text for stage in ("score", "boundary", "report"))
 
 
 def test_correlation_is_covariance_in_standard_deviations() -> None:

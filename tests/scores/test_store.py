@@ -4,13 +4,9 @@ from typing import Any
 import pytest
 import torch
 
-from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.core.distributed import Ranks
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import save_tensors
-from ifgan_pl.scores.score_file import FORMAT, ScoreFile, export_scores, open_scores
 from ifgan_pl.scores.store import ScoreStore
-from ifgan_pl.stages.boundary import boundary
-from ifgan_pl.stages.score import score
 
 INPUTS = {"seed": 0, "generator": "abc"}
 NUMERICS = {"device": "this"}
@@ -74,30 +70,31 @@ def test_it_grows(tmp_path: Path) -> None:
     assert grown.missing()[0] == [range(8, 12), range(12, 13)]
 
 
-def test_scores_alone_give_the_boundary_of_their_store(tmp_path: Path) -> None:
-    """Codes are drawn again from seed and index."""
-    trainer = {"accelerator": "cpu", "enable_progress_bar": False}
-    folder = score(generator="digiface-dcgan", truncation=1.0, num=40, out=str(tmp_path / "s"), trainer=trainer)
-    file = tmp_path / "alone.safetensors"
-    export_scores(ScoreStore.open(folder), file)
-    assert file.stat().st_size < 5000
-    alone, whole = open_scores(file), open_scores(folder)
-    assert (alone.num, alone.inputs, alone.numerics) == (40, whole.inputs, whole.numerics)
-    assert all(torch.equal(a, b) for a, b in zip(alone.load(), whole.load(), strict=True))
-    names = ["male", "age"]
-    fits = [
-        LinearBoundary.load(boundary(scores=str(source), attributes=names, out=str(tmp_path / f"{k}.safetensors")))
-        for k, source in enumerate((file, folder))
-    ]
-    assert torch.equal(fits[0].normals, fits[1].normals)
+def test_ranks_share_its_blocks(tmp_path: Path) -> None:
+    s = store(tmp_path / "s", inputs=INPUTS | {"attributes": ["a"]})
+    s.begin()
+    fill(s)
+    codes, scores = s.load()
+    for size in (1, 2, 5):
+        shares = [s.load(Ranks(rank, size)) for rank in range(size)]
+        assert torch.equal(torch.cat([part for part, _ in shares]), codes)
+        assert torch.equal(torch.cat([part for _, part in shares]), scores)
+        assert all(len(part) in (0, 2, 4, 6, 8, 10) for part, _ in shares)  # whole blocks
+        streams = [s.stream(Ranks(rank, size)) for rank in range(size)]
+        assert torch.equal(torch.cat([part[0 : len(part)] for part, _ in streams]), codes)
+        assert torch.equal(torch.cat([part for _, part in streams]), scores)
 
 
-def test_scores_of_another_generator_are_refused(tmp_path: Path) -> None:
-    inputs = {"generator_name": "digiface-dcgan", "generator": "another"}
-    file = tmp_path / "alone.safetensors"
-    save_tensors(file, {"scores": torch.zeros(3, 1)}, {"format": FORMAT, "inputs": inputs, "numerics": {}})
-    with pytest.raises(UserError, match="another digiface-dcgan"):
-        ScoreFile(file).load()
-    save_tensors(file, {"scores": torch.zeros(3, 1)}, {})
-    with pytest.raises(UserError, match="is not a file of scores"):
-        open_scores(file)
+def test_streamed_codes_are_sliced_over_blocks(tmp_path: Path) -> None:
+    s = store(tmp_path / "s", inputs=INPUTS | {"attributes": ["a"]})
+    s.begin()
+    for block in s.missing()[0]:
+        rows = torch.arange(block.start, block.stop, dtype=torch.float32)
+        s.write(
+            block, rows[:, None, None] + torch.arange(3.0)[None, :, None] / 10 + torch.zeros(1, 3, 2), rows[:, None]
+        )
+    codes, _ = s.stream(layers=[0, 2])
+    assert codes.shape == (10, 4)
+    assert codes[3:9][:, 0].tolist() == [3, 4, 5, 6, 7, 8]
+    torch.testing.assert_close(codes[9:12], torch.tensor([[9.0, 9.0, 9.2, 9.2]]))
+    assert len(codes[4:4]) == 0

@@ -16,6 +16,7 @@ from ifgan_pl.core.distributed import ALONE
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.scores.store import ScoreStore
 from ifgan_pl.stages.launch import join
+from tests.commands import contents
 from tests.processes import CPU, ROOT, SCORE, environment, free_port, run, torchrun
 
 FAKE = """
@@ -54,10 +55,6 @@ def outputs(tasks: Sequence[subprocess.Popen[str]], timeout: float = 300) -> lis
     """Exit status and output of each task."""
     texts = [task.communicate(timeout=timeout)[0] for task in tasks]
     return [(task.returncode, text) for task, text in zip(tasks, texts, strict=True)]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def assert_same_run(several: Path, one: Path) -> None:
