@@ -19,6 +19,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,17 @@ class HalfFaces(FacesData):
         super().__init__(batch_size=32)
         self.half, self.images = half, images
 
-    def table(self) -> LabelTable:
-        whole = super().table()
+    def read(self) -> LabelTable:
+        whole = super().read()
         split = np.where(whole.split == "report", "report", "train")
         split[(split == "train") & (np.arange(len(split)) % 2 != self.half)] = "unused"
-        return LabelTable(whole.files, whole.targets, set_aside(split))
+        return replace(whole, split=set_aside(split))
 
-    def build(self, table: LabelTable) -> Path:
+    def build(self) -> list[Path]:
         if self.images is None:
-            return super().build(table)
-        files = [Path(self.images) / f"{i:05d}.jpg" for i in range(len(table.files))]
-        return decode_all(files, self.image_size, self.cache_dir)
+            return super().build()
+        files = [Path(self.images) / f"{i:05d}.jpg" for i in range(len(self.table.files))]
+        return [decode_all(files, self.image_size, self.cache_dir)]
 
 
 def trained(name: str, out: Path, images: str | None, device: str) -> Path:

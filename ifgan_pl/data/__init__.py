@@ -1,4 +1,4 @@
-"""The store of codes and scores, labels from files, and the LightningDataModules."""
+"""LightningDataModules of labelled images."""
 
 from ifgan_pl.data.celeba import CelebAData
 from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData

@@ -1,6 +1,7 @@
 """CelebA (Liu 2015): 40 attributes, 5 landmarks and yaw, with the official partition, by torchvision's reader."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,10 +67,8 @@ class CelebAData(AttributeData):
         root: folder that holds ``celeba/``.
         attributes: which of the 40; ``None``: all.
         landmarks: add the coordinates of the five landmarks (-1 to 1 over the square) and ``yaw`` in degrees.
-        image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`.
-
-    Raises:
-        UserError: a file is missing, is not the published one, or has no such attribute.
+        image_size: side in pixels at which images are kept.
+        loading: ``batch_size``, ``num_workers``, ``cache_dir``, ``seed`` of :class:`AttributeData`.
     """
 
     def __init__(
@@ -79,43 +78,42 @@ class CelebAData(AttributeData):
         attributes: list[str] | None = None,
         landmarks: bool = True,
         image_size: int = 224,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        cache_dir: str | Path | None = None,
-        seed: int = 0,
+        **loading: Any,
     ) -> None:
-        super().__init__(
-            image_size=image_size, batch_size=batch_size, num_workers=num_workers, cache_dir=cache_dir, seed=seed
-        )
-        folder = Path(root) / "celeba"
+        super().__init__(image_size=image_size, **loading)
+        self.root, self.chosen, self.landmarks = Path(root), attributes, landmarks
+
+    def read(self) -> LabelTable:
+        """Labels of all images.
+
+        Raises:
+            UserError: a file is missing, is not the published one, or has no such attribute.
+        """
+        folder = self.root / "celeba"
         absent = [name for name in FILES if not (folder / name).exists()]
         if absent:
             raise UserError(f"{folder} is not CelebA: {', '.join(absent)} missing; unpack CelebA there")
         try:
-            reader = CelebA(root, split="all", target_type=["attr", "landmarks"])
+            reader = CelebA(self.root, split="all", target_type=["attr", "landmarks"])
         except (RuntimeError, ValueError) as error:
             raise UserError(f"{folder}: {' '.join(str(error).split())}") from None
         published = [name.lower() for name in reader.attr_names if name]
         names = [RENAMED.get(name, name) for name in published]
-        wanted = attributes or names
+        wanted = self.chosen or names
         unknown = [name for name in wanted if name not in names]
         if unknown:
             raise UserError(f"CelebA has no attribute {', '.join(unknown)}; it has {', '.join(names)}")
         targets = reader.attr[:, [names.index(name) for name in wanted]].float()
-        self.attributes = dict.fromkeys(wanted, "binary")
-        if landmarks:
+        attributes = dict.fromkeys(wanted, "binary")
+        if self.landmarks:
             corner = torch.tensor([0.0, (HEIGHT - WIDTH) / 2])
             points = (reader.landmarks_align.reshape(-1, 5, 2) - corner + 0.5) * (2 / WIDTH) - 1
             targets = torch.cat([targets, points.flatten(1), yaw_from_landmarks(points)[:, None]], 1)
-            self.attributes |= dict.fromkeys((*COORDINATES, "yaw"), "continuous")
+            attributes |= dict.fromkeys((*COORDINATES, "yaw"), "continuous")
         partition = partition_of(folder / "list_eval_partition.txt")
         files = [str(folder / "img_align_celeba" / name) for name in reader.filename]
         split = SPLITS[[partition[name] for name in reader.filename]]
-        self._read = LabelTable(files, targets, split)
-
-    def table(self) -> LabelTable:
-        """Labels of all images."""
-        return self._read
+        return LabelTable(attributes, files, targets, split)
 
 
 def partition_of(path: Path) -> dict[str, int]:

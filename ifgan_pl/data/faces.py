@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,9 +42,11 @@ class FacesData(AttributeData):
         resolution: side of a cheaper native image (128: the preview of ``ffhq-mobile``); ``None``: full synthesis.
         attributes: name -> ``binary`` or ``continuous``; a label between 0 and 1 is a probability.
         device: where images are made; ``None``: a GPU where there is one.
-        image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`. Full synthesis is averaged
-            down to ``image_size``.
+        loading: options of :class:`AttributeData`; full synthesis is averaged down to ``image_size``.
     """
+
+    truncation: Tensor
+    """(N, 1) float32, of each row; there once the labels are read."""
 
     def __init__(
         self,
@@ -54,62 +57,62 @@ class FacesData(AttributeData):
         resolution: int | None = None,
         attributes: dict[str, str] | None = None,
         device: str | None = None,
-        image_size: int = 128,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        cache_dir: str | Path | None = None,
-        seed: int = 0,
+        **loading: Any,
     ) -> None:
-        super().__init__(
-            image_size=image_size, batch_size=batch_size, num_workers=num_workers, cache_dir=cache_dir, seed=seed
-        )
-        self.attributes = attributes or FACE_ATTRIBUTES
+        super().__init__(**loading)
+        self.path, self.latents = labels, latents
         self.generator, self.resolution = generator, resolution
+        self.chosen = attributes or FACE_ATTRIBUTES
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        path = find(labels, "checkpoints", (".csv",))
+        self._samples: Tensor | NDArray[np.int64] = torch.empty(0, 0)
+
+    def read(self) -> LabelTable:
+        """Labels of all samples, and with them their truncations and codes.
+
+        Raises:
+            UserError: a file is missing, a row is not whole, or codes and rows do not agree.
+        """
+        path = find(self.path, "checkpoints", (".csv",))
         columns = read_columns(path)
         count = len(next(iter(columns.values())))
         names = [f"row {i}" for i in range(count)]
-        targets, whole = parse_labels(columns, list(self.attributes), names, path)
-        needed = ["truncation"] if latents else ["truncation", "seed", "index"]
+        targets, whole = parse_labels(columns, list(self.chosen), names, path)
+        needed = ["truncation"] if self.latents else ["truncation", "seed", "index"]
         codes, whole_codes = parse_labels(columns, needed, names, path)
         if len(whole) < count or len(whole_codes) < count:
-            raise UserError(f"{path}: every row needs numbers in {', '.join((*self.attributes, *needed))}")
+            raise UserError(f"{path}: every row needs numbers in {', '.join((*self.chosen, *needed))}")
         self.truncation = codes[:, :1]
-        self.samples: Tensor | NDArray[np.int64]
-        if latents:
-            tensors, _ = load_tensors(find(latents, "checkpoints", (".safetensors",)))
-            self.samples = tensors.get("z", torch.empty(0, 0))
-            if len(self.samples) != count:
-                raise UserError(f"{latents} holds {len(self.samples)} codes z, {path} {count} rows; they must agree")
+        if self.latents:
+            tensors, _ = load_tensors(find(self.latents, "checkpoints", (".safetensors",)))
+            self._samples = tensors.get("z", torch.empty(0, 0))
+            if len(self._samples) != count:
+                raise UserError(
+                    f"{self.latents} holds {len(self._samples)} codes z, {path} {count} rows; they must agree"
+                )
         else:
-            self.samples = np.array([columns["seed"], columns["index"]], dtype=np.int64).T
+            self._samples = np.array([columns["seed"], columns["index"]], dtype=np.int64).T
         split = parse_split(columns.get("split", ["train"] * count), count, path)
-        self._read = LabelTable(names, targets, split)
-
-    def table(self) -> LabelTable:
-        """Labels of all samples."""
-        return self._read
+        return LabelTable(self.chosen, names, targets, split)
 
     def z(self, z_dim: int) -> Tensor:
-        """Codes of the rows, (N, z_dim) float32."""
-        if isinstance(self.samples, Tensor):
-            return self.samples
-        z = torch.empty(len(self.samples), z_dim)
-        for seed in np.unique(self.samples[:, 0]):
-            rows = np.flatnonzero(self.samples[:, 0] == seed)
-            z[rows] = sample_z(self.samples[rows, 1], z_dim, seed=int(seed))
+        """Codes of the rows, (N, z_dim) float32, once the labels are read."""
+        if isinstance(self._samples, Tensor):
+            return self._samples
+        z = torch.empty(len(self._samples), z_dim)
+        for seed in np.unique(self._samples[:, 0]):
+            rows = np.flatnonzero(self._samples[:, 0] == seed)
+            z[rows] = sample_z(self._samples[rows, 1], z_dim, seed=int(seed))
         return z
 
-    def build(self, table: LabelTable) -> Path:
+    def build(self) -> list[Path]:
         """Synthesise the samples into the cache, once."""
         generator = load_generator(self.generator, device=self.device)
         if self.resolution is not None and self.resolution not in generator.resolutions:
             raise UserError(f"{self.generator} gives {generator.resolutions} pixels, not resolution={self.resolution}")
         z = self.z(generator.z_dim)
-        return cached_images(
-            generator, z, self.truncation, self.resolution, self.image_size, self.cache_dir, self.device
-        )
+        return [
+            cached_images(generator, z, self.truncation, self.resolution, self.image_size, self.cache_dir, self.device)
+        ]
 
 
 def cached_images(
@@ -132,7 +135,7 @@ def cached_images(
         cache_dir: where the array goes, under a name that depends on all of the above.
 
     Returns:
-        path of the array, see :func:`ifgan_pl.images.read.open_array`.
+        path of the array, see :func:`ifgan_pl.data.cache.open_array`.
     """
     digest = tensors_digest({"z": z, "truncation": truncation})
     key = json_digest([generator.fingerprint, digest, resolution, image_size])[:16]

@@ -22,7 +22,7 @@ ATTRIBUTES = {
     "yaw": "continuous",
     "pitch": "continuous",
 }
-TRAINING_PICTURES = 60_000
+TRAINING_IMAGES = 60_000
 """FFHQ's authors train on the first 60,000 and validate on the other 10,000."""
 
 
@@ -36,33 +36,25 @@ class FFHQData(AttributeData):
     Args:
         images: folder of images, flat or by thousands, at any resolution.
         features: folder of the JSON files.
-        image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`.
-
-    Raises:
-        UserError: a folder is missing, or no image has features.
+        loading: options of :class:`AttributeData`.
     """
 
-    def __init__(
-        self,
-        images: str | Path,
-        features: str | Path,
-        *,
-        image_size: int = 128,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        cache_dir: str | Path | None = None,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            image_size=image_size, batch_size=batch_size, num_workers=num_workers, cache_dir=cache_dir, seed=seed
-        )
-        self.attributes = ATTRIBUTES
-        if not Path(features).is_dir():
-            raise UserError(f"no such folder: {features}")
+    def __init__(self, images: str | Path, features: str | Path, **loading: Any) -> None:
+        super().__init__(**loading)
+        self.images, self.features = Path(images), Path(features)
+
+    def read(self) -> LabelTable:
+        """Labels of the images that have features; the others are counted and named in a warning.
+
+        Raises:
+            UserError: a folder is missing, or no image has features.
+        """
+        if not self.features.is_dir():
+            raise UserError(f"no such folder: {self.features}")
         files, targets, broken, faceless = [], [], [], []
-        for image in find_images(images):
+        for image in find_images(self.images):
             try:
-                row = read_features(Path(features) / f"{image.stem}.json")
+                row = read_features(self.features / f"{image.stem}.json")
             except (OSError, ValueError, KeyError, TypeError):
                 broken.append(image.name)
                 continue
@@ -75,14 +67,10 @@ class FFHQData(AttributeData):
             if names:
                 log.warning("left out %d images %s: %s", len(names), what, ", ".join(names[:5]))
         if not files:
-            raise UserError(f"no image in {images} has features NNNNN.json in {features}")
-        training = np.array([int(Path(file).stem) < TRAINING_PICTURES for file in files])
+            raise UserError(f"no image in {self.images} has features NNNNN.json in {self.features}")
+        training = np.array([int(Path(file).stem) < TRAINING_IMAGES for file in files])
         split = set_aside(np.where(training, "train", "report"))
-        self._read = LabelTable(files, torch.tensor(targets), split)
-
-    def table(self) -> LabelTable:
-        """Labels of the images that have features."""
-        return self._read
+        return LabelTable(ATTRIBUTES, files, torch.tensor(targets), split)
 
 
 def read_features(path: Path) -> list[float] | None:

@@ -1,8 +1,8 @@
 """What every data module of the scorer shares: a table of labels, samplers, loaders."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,6 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.resources import cache_dir as default_cache_dir
 from ifgan_pl.data.cache import decode_all, open_array
 
-log = logging.getLogger(__name__)
-SPLITS = ("train", "select", "report")
-"""``train`` fits the weights, ``select`` decides (early stopping, calibration), ``report`` only reports."""
 SET_ASIDE, FIRST_SET_ASIDE = 20, 7
 """One training row in twenty is set aside for ``select``, from the eighth on, where the data has no split for it."""
 
@@ -29,11 +26,14 @@ class LabelTable:
     """Labels of images.
 
     Attributes:
+        attributes: name -> ``binary`` or ``continuous``, in the order of the columns; m of them.
         files: names of the images, N of them.
         targets: (N, m) float32 in the data's own units, NaN where a label is missing.
-        split: (N,) of ``train``, ``select``, ``report``.
+        split: (N,) of ``train`` (fits the weights), ``select`` (decides: early stopping, calibration), ``report``
+            (only reports) and ``unused``.
     """
 
+    attributes: Mapping[str, str]
     files: Sequence[str]
     targets: Tensor
     split: NDArray[np.str_]
@@ -52,7 +52,7 @@ def set_aside(split: NDArray[np.str_]) -> NDArray[np.str_]:
 class LabelledImages(Dataset[dict[str, Tensor]]):
     """Rows of image arrays with their labels, fetched a batch at a time.
 
-    Position -1 is padding: the first image without any label, which no loss and no metric counts.
+    Position -1 is padding: the first image, without any label and with index -1.
 
     Args:
         images: arrays (n_k, 3, H, W) uint8, numbered through: the rows of the second follow those of the first.
@@ -68,7 +68,7 @@ class LabelledImages(Dataset[dict[str, Tensor]]):
         return len(self.rows)
 
     def __getitems__(self, positions: Sequence[int]) -> dict[str, Tensor]:
-        """``image`` (n, 3, H, W) uint8, ``target`` (n, m) float32, ``index`` (n,) int64: the row."""
+        """``image`` (n, 3, H, W) uint8, ``target`` (n, m) float32, ``index`` (n,) int64: the row, -1 for padding."""
         where = np.asarray(positions)
         rows = self.rows[where.clip(min=0)]
         target = self.targets[rows].clone()
@@ -77,7 +77,8 @@ class LabelledImages(Dataset[dict[str, Tensor]]):
         parts = np.searchsorted(self.starts, rows, side="right") - 1
         for part in np.unique(parts):
             image[parts == part] = self.images[part][rows[parts == part] - self.starts[part]]
-        return {"image": torch.from_numpy(image), "target": target, "index": torch.from_numpy(rows)}
+        index = torch.from_numpy(np.where(where < 0, -1, rows))
+        return {"image": torch.from_numpy(image), "target": target, "index": index}
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         return {name: value[0] for name, value in self.__getitems__([position]).items()}
@@ -132,7 +133,8 @@ def collate(batch: Any) -> Any:
 class AttributeData(pl.LightningDataModule):
     """Labelled images, decoded once into a cache, then read from memory.
 
-    A subclass gives ``attributes`` and :meth:`table`; :meth:`build` where its images are not files.
+    A subclass gives :meth:`read`, and :meth:`build` where its images are not files. Its ``__init__`` reads nothing:
+    labels are read when the first of ``attributes``, :meth:`prepare_data` and :meth:`setup` asks for them.
 
     Args:
         image_size: side in pixels at which images are kept.
@@ -141,8 +143,6 @@ class AttributeData(pl.LightningDataModule):
         cache_dir: where the decoded images go; ``None``: the user's cache directory.
         seed: of the order of training.
     """
-
-    attributes: Mapping[str, str]
 
     def __init__(
         self,
@@ -159,30 +159,41 @@ class AttributeData(pl.LightningDataModule):
         self._labels: LabelTable | None = None
         self._images: list[NDArray[np.uint8]] = []
 
-    def table(self) -> LabelTable:
-        """Read the labels; ``files`` are paths that can be opened."""
+    def read(self) -> LabelTable:
+        """Read the labels, but no image; ``files`` are paths that can be opened."""
         raise NotImplementedError
 
-    def build(self, table: LabelTable) -> Path:
-        """Make the image array of a table if it is not in the cache; its path."""
-        return decode_all([Path(file) for file in table.files], self.image_size, self.cache_dir)
+    @cached_property
+    def table(self) -> LabelTable:
+        """What :meth:`read` gives, read once."""
+        return self.read()
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """Name -> ``binary`` or ``continuous``, in the order of the labels; reads them."""
+        return self.table.attributes
+
+    def build(self) -> list[Path]:
+        """Make the image arrays that are not in the cache, once :attr:`table` is read; their paths, in its order."""
+        return [decode_all([Path(file) for file in self.table.files], self.image_size, self.cache_dir)]
 
     def prepare_data(self) -> None:
         """Fill the cache, on one process of each machine."""
-        self.build(self.table())
+        _ = self.table  # labels that cannot be used are refused before any image is made
+        self.build()
 
     def setup(self, stage: str | None = None) -> None:
         """Read the labels and open the cache; labels of broken images are forgotten."""
         if self._labels is None:
-            table = self.table()
-            images, good = open_array(self.build(table))
-            targets = table.targets.clone()
-            targets[~torch.from_numpy(good)] = torch.nan
-            self._labels, self._images = LabelTable(table.files, targets, table.split), [images]
+            table = self.table
+            opened = [open_array(path) for path in self.build()]
+            broken = torch.from_numpy(~np.concatenate([whole for _, whole in opened]))
+            targets = table.targets.masked_fill(broken[:, None], torch.nan)
+            self._labels, self._images = replace(table, targets=targets), [images for images, _ in opened]
 
     @property
     def labels(self) -> LabelTable:
-        """The table, after :meth:`setup`."""
+        """The table without the labels of broken images; sets the module up."""
         self.setup()
         assert self._labels is not None
         return self._labels
@@ -233,6 +244,10 @@ class AttributeData(pl.LightningDataModule):
         """The rows that only report."""
         return self._loader("report")
 
+    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The rows that only report."""
+        return self._loader("report")
+
 
 class MixedData(AttributeData):
     """Several data sets as one: what one does not label is missing there, and masked.
@@ -242,49 +257,37 @@ class MixedData(AttributeData):
     Args:
         main: the data that the scorer is for.
         extra: further data; of their attributes those of ``main`` are taken.
-        batch_size, num_workers, seed: see :class:`AttributeData`; those of the parts do not matter.
+        loading: ``batch_size``, ``num_workers``, ``seed`` of :class:`AttributeData`; those of the parts do not matter.
     """
 
-    def __init__(
-        self,
-        main: AttributeData,
-        extra: list[AttributeData],
-        *,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, main: AttributeData, extra: list[AttributeData], **loading: Any) -> None:
         sizes = {part.image_size for part in (main, *extra)}
         if len(sizes) > 1:
             raise UserError(f"parts of a mixture need one image_size, got {', '.join(map(str, sorted(sizes)))}")
-        super().__init__(image_size=main.image_size, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        super().__init__(image_size=main.image_size, cache_dir=main.cache_dir, **loading)
         self.parts = [main, *extra]
-        self.attributes = main.attributes
-        for part in extra:
-            if not set(part.attributes) & set(self.attributes):
-                raise UserError(
-                    f"nothing in common between {', '.join(part.attributes)} and {', '.join(self.attributes)}"
-                )
 
-    def prepare_data(self) -> None:
-        """Fill the caches of all parts."""
-        for part in self.parts:
-            part.prepare_data()
+    def read(self) -> LabelTable:
+        """The parts' rows one after another, with the columns of ``main``.
 
-    def setup(self, stage: str | None = None) -> None:
-        """Put the parts' rows one after another."""
-        if self._labels is not None:
-            return
+        Raises:
+            UserError: a part labels none of the attributes of ``main``.
+        """
+        attributes = self.parts[0].attributes
         files, targets, split = [], [], []
         for part in self.parts:
-            part.setup(stage)
-            labels = part.labels
-            columns = torch.full((len(labels.files), len(self.attributes)), torch.nan)
-            for column, name in enumerate(self.attributes):
-                if name in part.attributes:
-                    columns[:, column] = labels.targets[:, list(part.attributes).index(name)]
-            files += list(labels.files)
+            table = part.table
+            if not set(table.attributes) & set(attributes):
+                raise UserError(f"nothing in common between {', '.join(table.attributes)} and {', '.join(attributes)}")
+            columns = torch.full((len(table.files), len(attributes)), torch.nan)
+            for column, name in enumerate(attributes):
+                if name in table.attributes:
+                    columns[:, column] = table.targets[:, list(table.attributes).index(name)]
+            files += list(table.files)
             targets.append(columns)
-            split.append(np.where((part is self.parts[0]) | (labels.split == "train"), labels.split, "unused"))
-        self._labels = LabelTable(files, torch.cat(targets), np.concatenate(split))
-        self._images = [array for part in self.parts for array in part._images]
+            split.append(np.where((part is self.parts[0]) | (table.split == "train"), table.split, "unused"))
+        return LabelTable(attributes, files, torch.cat(targets), np.concatenate(split))
+
+    def build(self) -> list[Path]:
+        """Make the image arrays of all parts."""
+        return [path for part in self.parts for path in part.build()]

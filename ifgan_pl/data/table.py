@@ -104,7 +104,7 @@ class TableData(AttributeData):
         attributes: name -> ``binary`` or ``continuous``; ``None``: every other column, binary where all its labels
             are 0 or 1.
         file_column: name of the column of file names.
-        image_size, batch_size, num_workers, cache_dir, seed: see :class:`AttributeData`.
+        loading: options of :class:`AttributeData`.
     """
 
     def __init__(
@@ -114,31 +114,32 @@ class TableData(AttributeData):
         *,
         attributes: dict[str, str] | None = None,
         file_column: str = "file",
-        image_size: int = 128,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        cache_dir: str | Path | None = None,
-        seed: int = 0,
+        **loading: Any,
     ) -> None:
-        super().__init__(
-            image_size=image_size, batch_size=batch_size, num_workers=num_workers, cache_dir=cache_dir, seed=seed
-        )
-        self.images, self.table_path = Path(images), Path(table)
-        columns = read_columns(table)
-        if file_column not in columns:
-            raise UserError(f"{table} has no column {file_column}; its columns are {', '.join(columns)}")
-        if not self.images.is_dir():
-            raise UserError(f"no such folder: {images}")
-        wanted = list(attributes) if attributes else [c for c in columns if c not in (file_column, "split")]
-        names = [str(name) for name in columns[file_column]]
-        targets, whole = parse_labels(columns, wanted, names, table)
-        self.attributes = attributes or infer_kinds(wanted, targets)
-        split = parse_split([columns["split"][i] for i in whole] if "split" in columns else None, len(whole), table)
-        self._read = LabelTable([str(self.images / names[i]) for i in whole], targets, split)
+        super().__init__(**loading)
+        self.images, self.path, self.chosen, self.file_column = Path(images), Path(table), attributes, file_column
 
-    def table(self) -> LabelTable:
-        """Labels of the whole rows of the table."""
-        return self._read
+    def read(self) -> LabelTable:
+        """Labels of the whole rows of the table.
+
+        Raises:
+            UserError: the table or the folder is missing or malformed, or has no such column.
+        """
+        columns = read_columns(self.path)
+        if self.file_column not in columns:
+            raise UserError(f"{self.path} has no column {self.file_column}; its columns are {', '.join(columns)}")
+        if not self.images.is_dir():
+            raise UserError(f"no such folder: {self.images}")
+        wanted = list(self.chosen or [c for c in columns if c not in (self.file_column, "split")])
+        names = [str(name) for name in columns[self.file_column]]
+        targets, whole = parse_labels(columns, wanted, names, self.path)
+        given = [columns["split"][i] for i in whole] if "split" in columns else None
+        return LabelTable(
+            self.chosen or infer_kinds(wanted, targets),
+            [str(self.images / names[i]) for i in whole],
+            targets,
+            parse_split(given, len(whole), self.path),
+        )
 
 
 def parse_split(values: Sequence[Any] | None, count: int, origin: str | Path) -> np.ndarray[Any, np.dtype[np.str_]]:

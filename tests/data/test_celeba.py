@@ -1,17 +1,14 @@
 """CelebA on its real layout, in miniature, through torchvision's reader."""
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torchvision.datasets import CelebA
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.data.celeba import COORDINATES, CelebAData, yaw_from_landmarks
+from tests.data.files import write_celeba
 
 NAMES = ("Eyeglasses", "Male", "Smiling", "Young")
 HEAD = (  # left eye, right eye, nose, corners of the mouth: in half eye distances, nose in front of the others
@@ -21,32 +18,6 @@ HEAD = (  # left eye, right eye, nose, corners of the mouth: in half eye distanc
     (-0.8, 2.2, 0.0),
     (0.8, 2.2, 0.0),
 )
-
-
-def write_celeba(folder: Path, names: Sequence[str], count: int = 30) -> None:
-    """``folder/celeba`` as it is unpacked: spacing, headers and signs of the published files."""
-    folder = folder / "celeba"
-    (folder / "img_align_celeba").mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    rows: dict[str, list[str]] = {name: [] for name in ("attr", "landmarks", "partition", "bbox", "identity")}
-    for i in range(1, count + 1):
-        name = f"{i:06d}.jpg"
-        Image.fromarray(generator.integers(0, 256, (218, 178, 3), np.uint8)).save(folder / "img_align_celeba" / name)
-        rows["attr"].append(f"{name} " + " ".join(" 1" if (i >> k % 4) & 1 else "-1" for k in range(len(names))))
-        rows["landmarks"].append(f"{name}    69  111  107  112   {80 + i % 17}  135   73  152  108  153")
-        rows["partition"].append(f"{name} {0 if i <= 20 else 1 if i <= 25 else 2}")
-        rows["bbox"].append(f"{name}    10  20 100 120")
-        rows["identity"].append(f"{name} {i}")
-    points = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
-    files = {
-        "list_attr_celeba.txt": [str(count), " ".join(names) + " ", *rows["attr"]],
-        "list_landmarks_align_celeba.txt": [str(count), points, *rows["landmarks"]],
-        "list_eval_partition.txt": rows["partition"],
-        "list_bbox_celeba.txt": [str(count), "image_id x_1 y_1 width height", *rows["bbox"]],
-        "identity_CelebA.txt": rows["identity"],
-    }
-    for name, lines in files.items():
-        (folder / name).write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -78,13 +49,13 @@ def test_a_choice_of_attributes(root):
     data = CelebAData(root, attributes=["smile", "young"], landmarks=False)
     assert dict(data.attributes) == {"smile": "binary", "young": "binary"}
     with pytest.raises(UserError, match="no attribute beard; it has eyeglasses, male, smile, young"):
-        CelebAData(root, attributes=["beard"])
+        CelebAData(root, attributes=["beard"]).prepare_data()
 
 
 def test_missing_files_are_listed(root):
     (root / "celeba" / "list_eval_partition.txt").unlink()
     with pytest.raises(UserError, match=r"list_eval_partition\.txt missing"):
-        CelebAData(root)
+        CelebAData(root).prepare_data()
 
 
 @pytest.mark.parametrize("roll", [0.0, 20.0])
@@ -103,4 +74,4 @@ def test_yaw_of_a_turned_head(roll):
 def test_other_files_of_the_same_names_are_not_the_published_ones(tmp_path):
     write_celeba(tmp_path, NAMES)
     with pytest.raises(UserError, match=r"celeba: Dataset not found or corrupted"):
-        CelebAData(tmp_path)
+        CelebAData(tmp_path).setup()

@@ -78,11 +78,11 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     files = write_faces(tmp_path)
     save_tensors(tmp_path / "short.safetensors", {"z": torch.zeros(4, 512)}, {})
     with pytest.raises(UserError, match=r"short\.safetensors holds 4 codes z, .*few\.csv 5 rows; they must agree"):
-        FacesData(files["labels"], tmp_path / "short.safetensors")
+        FacesData(files["labels"], tmp_path / "short.safetensors").setup()
     with pytest.raises(UserError, match=r"few\.csv has no column beard; its columns are file, split, truncation"):
-        FacesData(**files, attributes={"beard": "binary"})
+        FacesData(**files, attributes={"beard": "binary"}).setup()
     (tmp_path / "odd.csv").write_text("truncation,eyeglasses,smile,male,age,yaw\n0.7,0,0,0,old,0\n")
     with pytest.raises(UserError, match="every row needs numbers in"):
-        FacesData(tmp_path / "odd.csv", files["latents"])
+        FacesData(tmp_path / "odd.csv", files["latents"]).setup()
     with pytest.raises(UserError, match=r"gives \(128, 1024\) pixels, not resolution=99"):
         FacesData(**files, resolution=99, cache_dir=tmp_path / "cache").prepare_data()

@@ -38,11 +38,11 @@ def test_labels_and_official_split(tmp_path, caplog):
     write(tmp_path, 26, [])
     write(tmp_path, 27, "{broken")
     write(tmp_path, 60_000, [face(glasses="ReadingGlasses", gender="male")])
+    data = FFHQData(tmp_path / "images", tmp_path / "json", image_size=16, cache_dir=tmp_path / "cache")
     with caplog.at_level(logging.WARNING):
-        data = FFHQData(tmp_path / "images", tmp_path / "json", image_size=16, cache_dir=tmp_path / "cache")
+        table = data.table
     assert "left out 1 images without readable features: 00027.png" in caplog.text
     assert "left out 1 images in which the features see no face: 00026.png" in caplog.text
-    table = data.table()
     assert list(data.attributes) == ["eyeglasses", "smile", "male", "age", "yaw", "pitch"]
     assert table.targets[0].tolist() == pytest.approx([0, 0.9, 0, 31, 12.5, -3])
     assert table.targets[25].tolist() == pytest.approx([1, 0.9, 0, 70, 12.5, -3])  # the larger face
@@ -55,9 +55,9 @@ def test_labels_and_official_split(tmp_path, caplog):
 def test_no_features(tmp_path):
     write(tmp_path, 0, "nothing")
     with pytest.raises(UserError, match="no image in"):
-        FFHQData(tmp_path / "images", tmp_path / "json")
+        FFHQData(tmp_path / "images", tmp_path / "json").prepare_data()
     with pytest.raises(UserError, match="no such folder"):
-        FFHQData(tmp_path / "images", tmp_path / "elsewhere")
+        FFHQData(tmp_path / "images", tmp_path / "elsewhere").prepare_data()
 
 
 def test_unknown_gender_is_missing(tmp_path):

@@ -1,27 +1,23 @@
-"""Samplers, mixtures and the image cache."""
+"""Samplers, mixtures and the cache of images."""
 
 import logging
+import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from ifgan_pl.core import progress
 from ifgan_pl.core.errors import UserError
+from ifgan_pl.data.celeba import CelebAData
+from ifgan_pl.data.faces import FacesData
+from ifgan_pl.data.ffhq import FFHQData
 from ifgan_pl.data.labelled import EpochSampler, LabelledImages, MixedData, PaddedSampler, set_aside
 from ifgan_pl.data.table import TableData
-from ifgan_pl.images.read import decode, read_images, to_square
-
-
-def write_folder(folder, count=23, size=20, **columns):
-    """Plain grey images, image i of grey level 10 i, and a table."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        Image.new("RGB", (size + i % 3, size), (10 * i,) * 3).save(folder / f"{i:03d}.png")
-    lines = [",".join(["file", *columns])]
-    lines += [",".join([f"{i:03d}.png", *(str(c[i]) for c in columns.values())]) for i in range(count)]
-    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
-    return folder, folder / "labels.csv"
+from ifgan_pl.images.read import decode, to_square
+from tests.data.files import write_folder
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
@@ -54,7 +50,7 @@ def test_evaluation_sees_every_row_once_and_pads_with_minus_one(ranks):
 def test_padding_has_no_labels():
     data = LabelledImages([np.zeros((3, 3, 4, 4), np.uint8)], torch.ones(3, 2), np.array([2, 0]))
     batch = data.__getitems__([0, -1])
-    assert batch["index"].tolist() == [2, 2]
+    assert batch["index"].tolist() == [2, -1]
     assert batch["target"][0].tolist() == [1, 1]
     assert batch["target"][1].isnan().all()
 
@@ -98,7 +94,7 @@ def test_mixture_of_unrelated_labels_is_refused(tmp_path):
     one = TableData(*write_folder(tmp_path / "a", smile=[0] * 23), cache_dir=tmp_path)
     other = TableData(*write_folder(tmp_path / "b", shoe=range(23)), cache_dir=tmp_path)
     with pytest.raises(UserError, match=r"nothing in common between shoe and smile"):
-        MixedData(one, [other])
+        MixedData(one, [other]).prepare_data()
 
 
 def test_decoding_takes_the_centre_square_and_agrees_with_the_scorer(tmp_path):
@@ -125,11 +121,9 @@ def test_broken_images_are_named_and_left_out(tmp_path, caplog):
     assert all(name in caplog.text for name in ("003.png", "004.png", "005.png"))
     rows = np.concatenate([data.rows(split) for split in ("train", "select", "report")])
     assert sorted(rows) == sorted(set(range(23)) - {3, 4, 5})
-    names = [name for chunk, _ in read_images(sorted(folder.glob("*.png")), 16, 4) for name in chunk]
-    assert len(names) == 20
 
 
-def test_the_cache_is_made_once_and_again_when_a_image_changes(tmp_path):
+def test_the_cache_is_made_once_and_again_when_an_image_changes(tmp_path):
     folder, table = write_folder(tmp_path / "a", age=range(23))
 
     def make():
@@ -147,3 +141,39 @@ def test_the_cache_is_made_once_and_again_when_a_image_changes(tmp_path):
     data.setup()
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
     assert data._images[0][0, :, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_nothing_is_read_before_it_is_asked_for(tmp_path):
+    modules = [
+        TableData(tmp_path / "no", tmp_path / "no.csv"),
+        CelebAData(tmp_path / "no"),
+        FFHQData(tmp_path / "no", tmp_path / "no"),
+        FacesData(tmp_path / "no.csv"),
+    ]
+    for data in (*modules, MixedData(modules[0], [modules[3]])):
+        for asks in (data.prepare_data, data.setup, lambda data=data: data.attributes):
+            with pytest.raises(UserError, match=r"no such|is not CelebA"):
+                asks()
+
+
+def test_options_of_loading_are_those_of_every_module(tmp_path):
+    loading: dict[str, Any] = {"batch_size": 3, "num_workers": 1, "seed": 4}
+    table = TableData(tmp_path, tmp_path / "t.csv", image_size=16, cache_dir=tmp_path / "c", **loading)
+    mixed = MixedData(table, [], **loading)
+    for data in (table, mixed):
+        assert (data.batch_size, data.num_workers, data.seed, data.image_size) == (3, 1, 4, 16)
+        assert data.cache_dir == tmp_path / "c"
+    with pytest.raises(TypeError, match="batchsize"):
+        TableData(tmp_path, tmp_path / "t.csv", batchsize=3)
+
+
+def test_what_predict_sees_are_the_rows_that_report(tmp_path):
+    data = TableData(*write_folder(tmp_path / "a", age=range(23)), batch_size=8, image_size=16, cache_dir=tmp_path)
+    seen = torch.cat([batch["index"] for batch in data.predict_dataloader()])
+    assert seen.tolist() == data.rows("report").tolist() == [0, 20]
+
+
+def test_decoding_counts_images_in_a_log(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
+    TableData(*write_folder(tmp_path / "a", age=range(23)), image_size=16, cache_dir=tmp_path).prepare_data()
+    assert re.search(r"^decoding: 23/23, [\d.]+/s, 0:00:00 left$", capsys.readouterr().out, re.MULTILINE)

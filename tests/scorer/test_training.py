@@ -20,7 +20,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.scorer.loading import load_scorer
 from ifgan_pl.scorer.module import FacialAttributeScorer
 from ifgan_pl.scorer.training import fit_scorer, save_scorer
-from tests.data.test_celeba import write_celeba
+from tests.data.files import write_celeba
 from tests.processes import CPU, ROOT, kill, run, start, torchrun
 from tests.scorer.test_module import KINDS, make_data, make_model, make_trainer, write_data
 
