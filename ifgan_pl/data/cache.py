@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import atomic_path, json_digest, write_json
+from ifgan_pl.core.progress import CountBar
 from ifgan_pl.images.read import decode_or_name, warn_of_broken
 
 
@@ -24,10 +24,10 @@ def build_array(
         path: of the ``.npy`` file; a ``.json`` of the same name holds the broken ones.
         count, size: number and side of the images.
         blocks: (first position, images (3, size, size) uint8, or the name of a broken one), in any order.
-        what: description of the progress bar.
+        what: is being done, for the progress bar.
     """
     broken: dict[str, str] = {}
-    with atomic_path(path) as temporary, tqdm(total=count, desc=what, unit="image") as bar:
+    with atomic_path(path) as temporary, CountBar(what, count) as bar:
         images = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, 3, size, size))
         for first, block in blocks:
             for position, image in enumerate(block, first):
@@ -35,7 +35,7 @@ def build_array(
                     broken[str(position)] = image
                 else:
                     images[position] = image
-            bar.update(len(block))
+            bar.advance(len(block))
         images.flush()
         del images
     write_json(path.with_suffix(".json"), broken)
