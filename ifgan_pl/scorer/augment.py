@@ -6,6 +6,7 @@ mirror, crop and alignment, blur and sharpening, colour, greyscale, noise, JPEG.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -31,27 +32,24 @@ DRAWS = 24
 
 
 def uniforms(seed: int, epoch: int, index: Tensor, count: int) -> NDArray[np.float64]:
-    """Uniform draws by counter: SplitMix64 (Steele 2014) of (seed, epoch, index, draw).
+    """Uniform draws of NumPy's Philox with key ``seed``, for each sample from counter (0, 1, index, epoch) on.
 
     Args:
         seed, epoch: any integers.
         index: (N,) int64 sample indices.
-        count: draws a sample.
+        count: draws a sample; more draws leave the first ones as they are.
 
     Returns:
         (N, count) float64 in [0, 1).
     """
-
-    def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
-
-    key = mix(mix(np.array([seed % 2**64], np.uint64)) ^ np.array([epoch % 2**64], np.uint64))
-    rows = mix(key ^ index.cpu().numpy().astype(np.uint64))
-    bits = mix(rows[:, None] ^ mix(np.arange(count, dtype=np.uint64)))
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    philox = np.random.Philox(key=seed % 2**64)
+    generator, state = np.random.Generator(philox), philox.state
+    draws = np.empty((len(index), count))
+    for row, i in zip(draws, index.tolist(), strict=True):
+        state["state"]["counter"][:] = (0, 1, i % 2**64, epoch % 2**64)
+        philox.state = state
+        generator.random(out=row)
+    return draws
 
 
 def augment(
@@ -143,18 +141,23 @@ def recolour(x: Tensor, signed: Tensor, greyscale: Tensor) -> Tensor:
     return torch.baddbmm(offset, matrix, x.flatten(2)).reshape(x.shape)
 
 
+@lru_cache(maxsize=2)
+def noise_field(height: int, width: int) -> NDArray[np.float32]:
+    """The fixed Gaussian field of :func:`add_noise`, (3, height, width) float32."""
+    return np.random.Generator(np.random.Philox(key=0)).standard_normal((3, height, width), np.float32)
+
+
 def add_noise(x: Tensor, std: Tensor, draws: Tensor) -> Tensor:
     """Gaussian noise of its own std an image, cut from one fixed field where ``draws`` (N, 3) say."""
     noisy = torch.nonzero(std > 0).flatten()
     if not len(noisy):
         return x
     height, width = x.shape[-2:]
-    field = np.random.Generator(np.random.Philox(key=0)).standard_normal((3, height + 64, width + 64), np.float32)
-    field_on_device = torch.from_numpy(field).to(x)
+    field = torch.from_numpy(noise_field(height + 64, width + 64)).to(x)
     result = x.clone()
     for i in noisy.tolist():
         top, left = (int(v) for v in draws[i, :2] * 65)
-        cut = field_on_device[:, top : top + height, left : left + width]
+        cut = field[:, top : top + height, left : left + width]
         result[i] = x[i] + torch.copysign(std[i], draws[i, 2] - 0.5) * cut
     return result
 
