@@ -223,7 +223,7 @@ class AttributeData(pl.LightningDataModule):
             sampler = PaddedSampler(len(data), num_replicas=ranks, rank=rank)
         return DataLoader(
             data,
-            self.batch_size,
+            batch_size=self.batch_size,
             sampler=sampler,
             drop_last=training and len(sampler) >= self.batch_size,
             num_workers=self.num_workers,

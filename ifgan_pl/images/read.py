@@ -1,8 +1,7 @@
 """Images from disk: files to arrays and tensors; broken ones counted, named and left out."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,18 +54,6 @@ def split_broken(
     names = [str(path) for path, image in zip(paths, decoded, strict=True) if not isinstance(image, str)]
     whole = [image for image in decoded if not isinstance(image, str)]
     return names, whole, [name for name in decoded if isinstance(name, str)]
-
-
-def read_images(paths: Iterable[str | Path], size: int, batch_size: int) -> Iterator[tuple[list[str], Tensor]]:
-    """Decode image files in batches: names, and (n, 3, size, size) uint8. Broken ones are warned of and left out."""
-    broken: list[str] = []
-    rest = iter(paths)
-    while chunk := list(islice(rest, batch_size)):
-        names, whole, failed = split_broken(chunk, [decode_or_name(path, size) for path in chunk])
-        broken += failed
-        if names:
-            yield names, torch.from_numpy(np.stack(whole))
-    warn_of_broken(broken)
 
 
 def warn_of_broken(broken: Sequence[str]) -> None:

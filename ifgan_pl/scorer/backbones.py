@@ -83,16 +83,13 @@ class TorchvisionBackbone(nn.Module):
     scale: Tensor
     offset: Tensor
 
-    def __init__(self, name: str, weights: str | None = None) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
+        self.name = name
         try:
-            self.network = models.get_model(name, weights=weights)
+            self.network = models.get_model(name)
         except (ValueError, KeyError) as error:
-            raise UserError(f"unknown backbone or weights {name!r}, {weights!r}: {error}") from None
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"cannot get the weights {weights} of {name} ({error}); leave weights out to train from nothing"
-            ) from None
+            raise UserError(f"unknown backbone {name!r}: {error}") from None
         last = [key for key, module in self.network.named_modules() if isinstance(module, nn.Linear)]
         if not last:
             raise UserError(f"backbone {name!r} does not end in a linear layer; take another, e.g. resnet50")
@@ -111,6 +108,26 @@ class TorchvisionBackbone(nn.Module):
         features: Tensor = output if isinstance(output, Tensor) else output.logits
         return features
 
+    def load_pretrained(self, weights: str) -> None:
+        """Take torchvision's pretrained weights, downloaded where they are not in its cache.
+
+        Args:
+            weights: ``DEFAULT``, ``IMAGENET1K_V2``, ...
+
+        Raises:
+            UserError: there are no such weights, or they cannot be had.
+        """
+        try:
+            source = models.get_model(self.name, weights=weights).state_dict()
+        except (ValueError, KeyError) as error:
+            raise UserError(f"unknown weights {weights!r} of {self.name}: {error}") from None
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f"cannot get the weights {weights} of {self.name} ({error}); leave weights out to train from nothing"
+            ) from None
+        own = self.network.state_dict()  # without the last layer; inception's auxiliary ones are not pretrained
+        self.network.load_state_dict({name: value for name, value in source.items() if name in own}, strict=False)
+
 
 OWN: dict[str, tuple[type[SmallResNet] | type[FineResNet], int]] = {
     "small": (SmallResNet, 32),
@@ -119,25 +136,22 @@ OWN: dict[str, tuple[type[SmallResNet] | type[FineResNet], int]] = {
 """Networks of our own by name, each with the usual width of its first stage; ``small48`` is a wider one."""
 
 
-def build_backbone(name: str, weights: str | None = None) -> tuple[nn.Module, int]:
+def build_backbone(name: str) -> tuple[nn.Module, int]:
     """A network from images in [-1, 1] to features, and the number of features.
 
     Args:
         name: ``small`` or ``fine`` (ours, trained from nothing), or a torchvision classifier: ``resnet50``,
             ``convnext_tiny``, ``mobilenet_v3_large``, ``vit_b_16``, ...
-        weights: name of torchvision's pretrained weights (``DEFAULT``, ``IMAGENET1K_V2``); ``None``: from nothing.
 
     Raises:
-        UserError: unknown name or weights, or weights for one of ours, which have none.
+        UserError: unknown name.
     """
     for family, (network, usual) in OWN.items():
         if name.startswith(family):
-            if weights is not None:
-                raise UserError(f"backbone {name!r} has no pretrained weights; leave weights out")
             try:
                 own = network(int(name.removeprefix(family) or usual))
             except ValueError:
                 raise UserError(f"unknown backbone {name!r}: {family}, {family}{2 * usual}, ...") from None
             return own, own.num_features
-    backbone = TorchvisionBackbone(name, weights)
+    backbone = TorchvisionBackbone(name)
     return backbone, backbone.num_features

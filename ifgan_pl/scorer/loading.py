@@ -15,8 +15,6 @@ from ifgan_pl.scorer.module import FacialAttributeScorer
 
 SCORER = "scorer-faces"
 """The one that ships."""
-AS_TRAINED: dict[str, Any] = {"weights": None, "compile": False}
-"""Settings of training that loading leaves alone: it downloads nothing and needs no compiler."""
 Scorer = Callable[[Tensor], Tensor]
 
 
@@ -30,9 +28,7 @@ def load_scorer(path: str | Path) -> FacialAttributeScorer:
     if not path.is_file():
         raise UserError(f"no such scorer: {path}")
     try:
-        return FacialAttributeScorer.load_from_checkpoint(
-            path, map_location="cpu", weights_only=True, **AS_TRAINED
-        ).eval()
+        return FacialAttributeScorer.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
     except Exception as error:  # unpickling, missing keys and wrong shapes each raise their own
         raise UserError(f"{path} is not a scorer's checkpoint ({str(error).splitlines()[0]})") from None
 

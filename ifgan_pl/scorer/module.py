@@ -1,52 +1,49 @@
 """The attribute scorer f: X -> R^m that InterFaceGAN presupposes (CVPR 2020, sec. 4.1) and never released."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from ifgan_pl.boundaries.solvers import logistic
-from ifgan_pl.images.read import read_images, to_float, to_square
+from ifgan_pl.images.read import to_float, to_square
 from ifgan_pl.scorer.augment import augment
 from ifgan_pl.scorer.backbones import build_backbone
+from ifgan_pl.scorer.calibration import calibrate
+from ifgan_pl.scorer.labels import label_statistics, moved_labels
 from ifgan_pl.scorer.metrics import AttributeMetrics
 
 KINDS = ("binary", "continuous")
-LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
-"""CelebA's five points; ``left`` is the left of the image. Attribute ``nose_x`` is a coordinate from -1 to 1."""
 
 
 class FacialAttributeScorer(pl.LightningModule):
     """Multi-task scores of facial attributes.
 
     Batches are dicts of ``image`` (N, 3, H, W) uint8 or float in [-1, 1]; ``target`` (N, m) float32 in the data's own
-    units (binary: a probability in [0, 1]), NaN where a label is missing; ``index`` (N,) int64.
+    units (binary: a probability in [0, 1]), NaN where a label is missing; ``index`` (N,) int64, -1 for a row that only
+    pads.
+
+    ``trainer.fit`` takes means and frequencies of the labels from ``train_targets()`` of its data module; with plain
+    loaders they are given to :meth:`take_label_statistics` before. Averages of the weights, early stopping and
+    checkpoints are callbacks of the Trainer, see :func:`ifgan_pl.scorer.training.scorer_trainer`; pretrained weights
+    and ``torch.compile`` are up to :func:`ifgan_pl.scorer.training.new_scorer`.
 
     Args:
         attributes: name -> ``binary`` or ``continuous``, in the order of the scores.
-        backbone: ``small``, ``fine`` or a torchvision classifier, see :func:`ifgan_pl.scorer.backbones.build_backbone`.
-        weights: name of torchvision's pretrained weights; ``None``: from nothing.
+        backbone: ``small``, ``fine`` or a torchvision classifier such as ``resnet50``.
         image_size: side in pixels at which the network looks.
         odd: continuous attributes that change sign under a mirror.
         lr: peak learning rate of AdamW.
         weight_decay: of AdamW, on matrices and kernels only.
         warmup: share of the steps in which the rate rises linearly; then it falls to 0 along a cosine.
-        ema: decay a step of the exponential moving average of the weights; 0: none.
         label_smoothing: of binary targets, in [0, 1).
         balance: weight of the rarer class of a binary attribute, as (frequency ratio)**balance: 0 leaves classes as
             they are, 1 gives both the same total weight. Calibration undoes the shift of the scores.
-        augmentation: strength of :func:`ifgan_pl.scorer.augment.augment` in training; 0: none.
-        patience: epochs without a better loss on the set-aside rows after which training stops, the best weights
-            kept; ``None``: train to the end and keep the last.
+        augmentation: strength of the augmentation in training; 0: none.
         channels_last: memory format of images and kernels.
-        compile: pass the backbone through ``torch.compile``.
         seed: of the augmentation and of whatever the network draws in training.
     """
 
@@ -63,19 +60,15 @@ class FacialAttributeScorer(pl.LightningModule):
         attributes: Mapping[str, str],
         *,
         backbone: str = "small",
-        weights: str | None = None,
         image_size: int = 128,
         odd: Sequence[str] = ("yaw", "pose"),
         lr: float = 2e-3,
         weight_decay: float = 0.05,
         warmup: float = 0.05,
-        ema: float = 0.998,
         label_smoothing: float = 0.0,
         balance: float = 0.0,
         augmentation: float = 1.0,
-        patience: int | None = None,
         channels_last: bool = True,
-        compile: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -90,16 +83,17 @@ class FacialAttributeScorer(pl.LightningModule):
         self.kinds = tuple(attributes.values())
         self.image_size = image_size
         m = len(attributes)
-        self.backbone, features = build_backbone(backbone, weights)
+        self.backbone, features = build_backbone(backbone)
         self.head = nn.Linear(features, m)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("temperature", torch.ones(m))
         self.register_buffer("offset", torch.zeros(m))
-        self.register_buffer("mean", torch.zeros(m))
-        self.register_buffer("sd", torch.ones(m))  # its name in checkpoints
-        self.register_buffer("positives", torch.full((m,), 0.5))
-        self.register_buffer("binary", torch.tensor([kind == "binary" for kind in self.kinds]), persistent=False)
+        binary = torch.tensor([kind == "binary" for kind in self.kinds])
+        self.register_buffer("mean", torch.where(binary, 0.0, torch.nan))  # unknown before the labels are
+        self.register_buffer("sd", torch.where(binary, 1.0, torch.nan))  # its name in checkpoints
+        self.register_buffer("positives", torch.full((m,), torch.nan))
+        self.register_buffer("binary", binary, persistent=False)
         sign = torch.tensor([-1.0 if name in odd else 1.0 for name in self.attributes])
         self.register_buffer("mirror_sign", sign, persistent=False)
         self.evaluated: tuple[Tensor, Tensor] | None = None
@@ -107,8 +101,6 @@ class FacialAttributeScorer(pl.LightningModule):
         self.metrics = nn.ModuleDict({stage: AttributeMetrics(attributes) for stage in ("val", "test")})
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
-        if compile:
-            self.backbone.compile()
 
     # ------------------------------------------------------------------ scores
 
@@ -150,37 +142,50 @@ class FacialAttributeScorer(pl.LightningModule):
         self.train(training)
         return dict(zip(self.attributes, units.unbind(1), strict=True))
 
-    def predict_files(self, paths: Iterable[str | Path], *, batch_size: int = 32) -> dict[str, Any]:
-        """Like :meth:`predict` for image files, with their names under ``file``.
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Scores of a batch of a data module.
 
-        Broken images are named in a warning and left out.
+        Returns:
+            ``index`` (n,) int64, rows of the data, and ``scores`` (n, m) float32, calibrated: :meth:`to_units` turns
+            them into probabilities and values. Rows that only pad are left out.
         """
-        size = self.image_size
-        names: list[str] = []
-        parts: list[dict[str, Tensor]] = []
-        for chunk, images in read_images(paths, size, batch_size):
-            names += chunk
-            parts.append(self.predict(to_float(images)))
-        empty = torch.zeros(0)
-        return {"file": names, **{a: torch.cat([p[a] for p in parts] or [empty]) for a in self.attributes}}
+        index = batch["index"]
+        return {"index": index[index >= 0], "scores": self(to_float(batch["image"]))[index >= 0]}
 
     # ---------------------------------------------------------------- training
 
     def setup(self, stage: str) -> None:
-        """Take frequencies, means and standard deviations from the training labels, where the data module has them."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage != "fit" or data is None:
+        """Before a fit, take the statistics of the labels from the data module.
+
+        Raises:
+            UserError: an attribute has no label.
+            ValueError: there is no data module that has ``train_targets()``, and no statistics were given before.
+        """
+        if stage != "fit":
             return
-        targets = torch.as_tensor(data.train_targets(), dtype=torch.float64)
-        if targets.shape[1] != len(self.attributes):
-            raise ValueError(f"{len(self.attributes)} columns of labels expected, got {targets.shape[1]}")
-        known = ~targets.isnan()
-        count = known.sum(0).clamp(min=1)
-        mean = targets.nan_to_num().sum(0) / count
-        variance = ((targets - mean).nan_to_num() ** 2).sum(0) / count
+        train_targets = getattr(getattr(self.trainer, "datamodule", None), "train_targets", None)
+        if train_targets is not None:
+            self.take_label_statistics(train_targets())
+        elif self.positives.isnan().any():
+            raise ValueError(
+                "the scorer does not know its labels' means and frequencies: fit with a data module that has "
+                "train_targets() -> (N, m), or call scorer.take_label_statistics(targets) before trainer.fit"
+            )
+
+    @torch.no_grad()
+    def take_label_statistics(self, targets: Tensor) -> None:
+        """Set frequencies, means and standard deviations to those of the training labels.
+
+        Args:
+            targets: (N, m) in the data's own units, NaN where missing.
+
+        Raises:
+            UserError: an attribute has no label.
+        """
+        mean, std = (value.to(self.mean.device) for value in label_statistics(targets, self.attributes))
         self.positives.copy_(mean.clamp(1e-4, 1 - 1e-4))
         self.mean.copy_(torch.where(self.binary, 0.0, mean))
-        self.sd.copy_(torch.where(self.binary | (variance == 0), 1.0, variance.sqrt()))
+        self.sd.copy_(torch.where(self.binary | (std == 0), 1.0, std))
         # weighted cross-entropy learns the true logit plus the logarithm of the weights' ratio
         odds = torch.log(self.positives) - torch.log1p(-self.positives)
         self.offset.copy_(torch.where(self.binary, self.hparams["balance"] * odds, 0.0))
@@ -216,32 +221,12 @@ class FacialAttributeScorer(pl.LightningModule):
             images, theta = augment(
                 images, batch["index"], seed=seed, epoch=self.current_epoch, size=size, strength=strength
             )
-            target = self.moved(target, theta)
+            target = moved_labels(target, theta, self.attributes, self.mirror_sign)
         else:
             images = to_square(to_float(images), size)
         loss = self.loss(self.raw_scores(images), target)
         self.log("train/loss", loss, prog_bar=True)
         return loss
-
-    def moved(self, target: Tensor, theta: Tensor) -> Tensor:
-        """Labels of images after the geometry (N, 2, 3): odd attributes change sign under a mirror, points move."""
-        mirrored = torch.linalg.det(theta[:, :, :2]) < 0
-        target = torch.where(mirrored[:, None], target * self.mirror_sign, target)
-        points = [name for name in LANDMARKS if f"{name}_x" in self.attributes]
-        if not points:
-            return target
-        columns = [[self.attributes.index(f"{name}_{axis}") for axis in "xy"] for name in points]
-        # columns[k] = where point k is written; a mirror writes it to its counterpart
-        swap = {"left": "right", "right": "left"}
-        partner = [
-            points.index("_".join([swap.get(n.split("_")[0], n.split("_")[0]), *n.split("_")[1:]])) for n in points
-        ]
-        xy = target[:, columns] - theta[:, None, :, 2]
-        xy = torch.linalg.solve(theta[:, None, :, :2], xy[..., None])[..., 0]
-        xy = torch.where(mirrored[:, None, None], xy[:, partner], xy)
-        target = target.clone()
-        target[:, columns] = xy
-        return target
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Collect the scores of the set-aside rows."""
@@ -279,31 +264,16 @@ class FacialAttributeScorer(pl.LightningModule):
         self.log_dict(values)
         self.evaluated = scores, target
 
-    @torch.no_grad()
     def calibrate(self, scores: Tensor, target: Tensor) -> None:
-        """Set each binary attribute's temperature and offset to what makes held-out labels likeliest (Platt 1999).
-
-        The targets are Platt's (eq. 1), which keep the temperature above zero where the scores separate the labels.
+        """Set each binary attribute's temperature and offset by Platt's method on held-out labels.
 
         Args:
-            scores: (N, m) calibrated so far.
-            target: (N, m) labels, NaN where missing. An attribute without both classes is left as it is, and so is one
-                whose scores hardly rise with its labels (slope .1 or less): a line through them would mean nothing.
+            scores: (N, m) calibrated so far, on any device.
+            target: (N, m) labels, NaN where missing.
         """
-        for column in self.binary.nonzero().flatten().tolist():
-            known = ~target[:, column].isnan()
-            x, y = scores[known, column].double(), target[known, column].double().clamp(0, 1)
-            ones = (y >= 0.5).sum()
-            zeros = len(y) - ones
-            if not (ones and zeros):
-                continue
-            low, high = 1 / (zeros + 2), (ones + 1) / (ones + 2)
-            soft = low + (high - low) * y
-            line = logistic(x[:, None], soft[:, None], l2=1e-9, reduce=lambda sums: sums)
-            slope, shift = float(line.weights[0, 0]), float(line.biases[0])  # scores may lie elsewhere than this module
-            if slope > 0.1:
-                self.offset[column] += shift / slope * self.temperature[column]
-                self.temperature[column] /= slope
+        temperature, offset = calibrate(self.temperature, self.offset, scores, target, self.binary)
+        self.temperature.copy_(temperature)
+        self.offset.copy_(offset)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW under a linear warm-up and a cosine, stepped every optimiser step."""
@@ -323,26 +293,3 @@ class FacialAttributeScorer(pl.LightningModule):
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def configure_callbacks(self) -> Sequence[Callback]:
-        """``checkpoints/last.ckpt`` to resume from, and what ``ema`` and ``patience`` ask for.
-
-        It is written every epoch; with ``patience`` whenever the loss on the set-aside rows falls.
-        """
-        patience = self.hparams["patience"]
-        folder = Path(self.trainer.default_root_dir) / "checkpoints"
-        monitor = "val/loss" if patience else None
-        callbacks: list[Callback] = [
-            ModelCheckpoint(
-                folder,
-                monitor=monitor,
-                save_last=True,
-                enable_version_counter=False,
-                save_on_train_epoch_end=None if patience else True,
-            )
-        ]
-        if patience:
-            callbacks.append(EarlyStopping("val/loss", patience=patience))
-        if self.hparams["ema"]:
-            callbacks.append(EMAWeightAveraging(decay=self.hparams["ema"]))
-        return callbacks

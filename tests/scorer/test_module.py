@@ -1,69 +1,19 @@
-"""The scorer: scores, units, labels under augmentation, training, resumption, calibration, distribution."""
+"""The scorer as a LightningModule: scores, units, loss, fit, resumption, prediction, distribution."""
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from PIL import Image
+from torch.utils.data import DataLoader
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.data.celeba import COORDINATES
-from ifgan_pl.data.table import TableData
-from ifgan_pl.scorer.augment import augment
-from ifgan_pl.scorer.backbones import build_backbone
 from ifgan_pl.scorer.loading import load_scorer
 from ifgan_pl.scorer.module import FacialAttributeScorer
 from ifgan_pl.scorer.training import fit_scorer
-
-KINDS = {"light": "binary", "level": "continuous", "yaw": "continuous"}
-ROOT = Path(__file__).parents[2]
-
-
-def write_data(folder: Path, count: int = 61) -> tuple[Path, Path]:
-    """Images that say what they are: grey level, and which half is brighter (yaw)."""
-    folder.mkdir(exist_ok=True)
-    lines = ["file,split,light,level,yaw"]
-    generator = torch.Generator().manual_seed(0)
-    for i in range(count):
-        level = 40 + float(torch.rand(1, generator=generator)) * 150
-        yaw = float(torch.rand(1, generator=generator)) * 2 - 1
-        row = torch.linspace(-30 * yaw, 30 * yaw, 32) + level
-        noise = 5 * torch.randn(32, 32, generator=generator)
-        image = (row.expand(32, 32) + noise).clamp(0, 255).byte()
-        Image.fromarray(image.numpy()).convert("RGB").save(folder / f"{i:03d}.png")
-        light = "" if i % 9 == 0 else str(int(level > 115))
-        lines.append(f"{i:03d}.png,{'val' if i % 4 == 1 else 'train'},{light},{level:.2f},{yaw:.3f}")
-    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
-    return folder, folder / "labels.csv"
-
-
-def make_data(folder: Path, **changes) -> TableData:
-    """What :func:`write_data` writes, written once: ranks that start together read the same files."""
-    if not (folder / "labels.csv").exists():
-        write_data(folder)
-    options: dict[str, Any] = {"image_size": 32, "batch_size": 8, "cache_dir": folder / "cache"} | changes
-    return TableData(folder, folder / "labels.csv", **options)
-
-
-def make_model(**changes) -> FacialAttributeScorer:
-    torch.manual_seed(0)
-    options: dict[str, Any] = {"backbone": "small8", "image_size": 32, "augmentation": 0.3, "lr": 5e-3, "ema": 0.8}
-    return FacialAttributeScorer(KINDS, **(options | changes))
-
-
-def make_trainer(folder: Path, epochs: int, **changes) -> pl.Trainer:
-    options: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False}
-    options |= {"enable_model_summary": False, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
-    return pl.Trainer(max_epochs=epochs, default_root_dir=folder, **(options | changes))
-
+from tests.processes import run, torchrun
+from tests.scorer.toys import KINDS, make_data, make_model, make_trainer, write_data
 
 # ---------------------------------------------------------------------- scores
 
@@ -96,48 +46,6 @@ def test_units_and_scores_are_inverse():
     assert list(predicted) == list(KINDS)
     assert predicted["light"].shape == (2,)
     assert 0 < predicted["light"][0] < 1
-
-
-def test_predict_files_names_what_it_scored(tmp_path, caplog):
-    folder, _ = write_data(tmp_path / "data", 5)
-    (folder / "002.png").write_bytes(b"no")
-    paths = sorted(folder.glob("*.png"))
-    model = make_model().eval()
-    result = model.predict_files(paths, batch_size=2)
-    assert [Path(name).name for name in result["file"]] == ["000.png", "001.png", "003.png", "004.png"]
-    assert "left out 1 broken images" in caplog.text
-    image = torch.from_numpy(np.array(Image.open(paths[3]))).permute(2, 0, 1)[None] / 127.5 - 1
-    torch.testing.assert_close(result["level"][2:3], model.predict(image)["level"], atol=1e-4, rtol=1e-4)
-    assert model.predict_files([])["level"].shape == (0,)
-
-
-# -------------------------------------------------------------------- backbones
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "convnext_tiny", "shufflenet_v2_x0_5", "vit_b_32"])
-def test_torchvision_backbones_by_name(name):
-    backbone, features = build_backbone(name)
-    size = 224 if name.startswith("vit") else 64
-    with torch.no_grad():
-        assert backbone.eval()(torch.zeros(2, 3, size, size)).shape == (2, features)
-
-
-@pytest.mark.parametrize(("name", "side"), [("small8", 8), ("fine4", 4)])
-def test_own_backbones_by_name_and_width(name, side):
-    backbone, features = build_backbone(name)
-    assert backbone.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, features) == (2, 64)
-    assert isinstance(backbone, torch.nn.Sequential)
-    assert backbone[0].out_channels == side
-
-
-def test_unknown_backbones_are_refused():
-    for name in ("resnet51", "smallish"):
-        with pytest.raises(UserError, match="unknown backbone"):
-            build_backbone(name)
-    with pytest.raises(UserError, match="no pretrained weights"):
-        build_backbone("small", "DEFAULT")
-    with pytest.raises(UserError, match="does not end in a linear layer"):
-        build_backbone("squeezenet1_1")
 
 
 # ------------------------------------------------------------------------- loss
@@ -174,25 +82,6 @@ def test_balance_weighs_classes_and_calibration_undoes_it():
     assert abs(float(constant.detach())) < 1e-3  # both classes weigh the same
     model.offset[0] = torch.logit(torch.tensor(share))
     assert float(torch.sigmoid(constant.detach() + model.offset[0])) == pytest.approx(share, abs=1e-3)
-
-
-def test_labels_follow_the_augmentation():
-    kinds = dict.fromkeys([*COORDINATES, "yaw"], "continuous")
-    model = FacialAttributeScorer(kinds, backbone="small8", image_size=64)
-    points = torch.tensor([[-0.4, -0.2], [0.35, -0.25], [0.0, 0.1], [-0.3, 0.4], [0.25, 0.45]])
-    image = torch.full((200, 3, 64, 64), -1.0)
-    target = torch.cat([points.flatten(), torch.tensor([1.5])]).expand(200, -1)
-    _, theta = augment(image, torch.arange(200), seed=0, epoch=0)
-    moved = model.moved(target, theta)
-    mirrored = torch.linalg.det(theta[:, :, :2]) < 0
-    assert torch.equal(moved[:, -1] < 0, mirrored)
-    xy = moved[:, :10].reshape(-1, 5, 2)
-    # left stays left in the image, and every point is the image of its source
-    assert (xy[:, 0, 0] < xy[:, 1, 0]).all()
-    assert (xy[:, 3, 0] < xy[:, 4, 0]).all()
-    source = torch.einsum("nij,npj->npi", theta[:, :, :2], xy) + theta[:, None, :, 2]
-    expected = torch.where(mirrored[:, None, None], points[[1, 0, 2, 4, 3]], points)
-    torch.testing.assert_close(source, expected, atol=1e-5, rtol=0)
 
 
 # --------------------------------------------------------------------- training
@@ -237,90 +126,96 @@ def test_a_run_killed_and_resumed_ends_with_the_same_weights(tmp_path):
         assert torch.equal(expected, value), name
 
 
-def test_calibration_makes_overconfident_and_shifted_scores_honest():
-    model = make_model()
-    generator = torch.Generator().manual_seed(0)
-    true = 2 * torch.randn(4000, 3, generator=generator)
-    target = torch.full((4000, 3), torch.nan)
-    target[:, 0] = torch.bernoulli(torch.sigmoid(true[:, 0]), generator=generator)
-    model.calibrate(3 * true - 1, target)
-    for _ in range(2):
-        assert float(model.temperature[0]) == pytest.approx(3, rel=0.1)
-        assert float(model.offset[0]) == pytest.approx(1, abs=0.3)
-        assert model.temperature[1:].tolist() == [1, 1]
-        assert model.offset[1:].tolist() == [0, 0]
-        model.calibrate((3 * true - 1 + model.offset) / model.temperature, target)
+# ---------------------------------------------------------------- label statistics
 
 
-def test_calibration_leaves_scores_alone_that_say_nothing():
-    model = make_model()
-    target = torch.full((8, 3), torch.nan)
-    target[:, 0] = torch.arange(8) < 4
-    model.calibrate(torch.linspace(-3, 3, 8)[:, None].expand(8, 3), target)
-    assert model.temperature.tolist() == [1, 1, 1]
-    assert model.offset.tolist() == [0, 0, 0]
+def test_statistics_come_from_the_data_module_that_trains(tmp_path):
+    data, model = make_data(tmp_path / "data"), FacialAttributeScorer(KINDS, backbone="small8", image_size=32)
+    assert model.to_units(torch.zeros(1, 3)).isnan().tolist() == [[False, True, True]]
+    make_trainer(tmp_path, 1).fit(model, datamodule=data)
+    targets = data.train_targets()
+    torch.testing.assert_close(model.mean[1:], targets[:, 1:].mean(0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model.sd[1:], targets[:, 1:].std(0, correction=0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model.positives[0], targets[:, 0].nanmean())
+    assert model.mean[0] == 0
+    assert model.sd[0] == 1
 
 
-def test_calibration_survives_scores_that_separate_the_labels():
-    model = make_model()
-    target = torch.full((8, 3), torch.nan)
-    target[:, 0] = torch.arange(8) >= 4
-    scores = torch.linspace(-3, 3, 8)[:, None].expand(8, 3)
-    model.calibrate(scores, target)
-    # by maximum likelihood on the labels themselves it would fall to zero
-    assert 0.3 < float(model.temperature[0]) < 3
+def test_plain_loaders_need_statistics_and_then_train(tmp_path):
+    data, model = make_data(tmp_path / "data"), FacialAttributeScorer(KINDS, backbone="small8", image_size=32)
+    batches: DataLoader[dict[str, torch.Tensor]] = data.train_dataloader()
+    with pytest.raises(ValueError, match=r"train_targets\(\).* or call scorer\.take_label_statistics\(targets\)"):
+        make_trainer(tmp_path, 1).fit(model, batches)
+    with pytest.raises(ValueError, match="does not know its labels' means"):
+        make_trainer(tmp_path, 1).fit(model, datamodule=pl.LightningDataModule.from_datasets(batches.dataset))
+    model.take_label_statistics(data.train_targets())
+    before = model.head.weight.detach().clone()
+    make_trainer(tmp_path, 1).fit(model, batches)
+    assert not torch.equal(model.head.weight, before)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [(None, "no such scorer"), (b"no", "not a scorer's checkpoint"), ("pickle", "not a scorer's")]
-)
-def test_bad_checkpoints_are_refused_without_running_code(tmp_path, text, message):
-    path = tmp_path / "scorer.ckpt"
-    if text == "pickle":
-        torch.save({"state_dict": {}, "hyper_parameters": {"attributes": Evil()}}, path)
-    elif text is not None:
-        path.write_bytes(text)
-    with pytest.raises(UserError, match=message):
-        load_scorer(path)
-    assert not Path(Evil.marker).exists()
+def test_an_attribute_without_labels_is_an_error(tmp_path):
+    folder, table = write_data(tmp_path / "data")
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(",".join([*line.split(",")[:4], ""]) for line in lines[1:])]) + "\n")
+    data = make_data(folder)
+    assert dict(data.attributes) == KINDS | {"yaw": "binary"}  # as no label of it is anything else than 0 or 1
+    model = FacialAttributeScorer(data.attributes, backbone="small8", image_size=32)
+    with pytest.raises(UserError, match="no training row has a label of yaw"):
+        make_trainer(tmp_path, 1).fit(model, datamodule=data)
 
 
-class Evil:
-    marker = os.path.join(tempfile.mkdtemp(), "it-ran")
+# ------------------------------------------------------------ prediction, distribution
 
-    def __reduce__(self):
-        return os.system, (f"touch {self.marker}",)
+
+def test_prediction_names_its_rows(tmp_path):
+    data, model = make_data(tmp_path / "data"), make_model()
+    batches: Any = make_trainer(tmp_path, 1).predict(model, datamodule=data)
+    index = torch.cat([batch["index"] for batch in batches])
+    scores = torch.cat([batch["scores"] for batch in batches])
+    assert index.tolist() == data.rows("report").tolist()
+    images = torch.from_numpy(data._images[0][index.numpy()]) / 127.5 - 1
+    torch.testing.assert_close(scores, model.eval()(images), rtol=1e-4, atol=1e-5)
+    padded = {"image": torch.zeros(2, 3, 32, 32), "index": torch.tensor([4, -1])}
+    assert model.predict_step(padded, 0)["index"].tolist() == [4]
+    assert model.predict_step(padded, 0)["scores"].shape == (1, 3)
 
 
 WORKER = """
-import sys, json, torch, pytorch_lightning as pl
+import json, sys, torch
 from pathlib import Path
-sys.path.insert(0, {root!r})
-from tests.scorer.test_module import make_data, make_model, make_trainer
-folder = Path({folder!r})
+from tests.scorer.toys import make_data, make_model, make_trainer
+folder, ranks = Path(sys.argv[1]), int(sys.argv[2])
 model, data = make_model(), make_data(folder / "data")
 data.setup(); model.eval()
-trainer = make_trainer(folder, 1, devices={ranks}, strategy="ddp" if {ranks} > 1 else "auto")
+trainer = make_trainer(folder, 1, devices=ranks, strategy="ddp" if ranks > 1 else "auto")
 results = trainer.test(model, datamodule=data, verbose=False)[0]
 if trainer.is_global_zero:
-    (folder / "results{ranks}.json").write_text(json.dumps(results))
+    (folder / f"results{ranks}.json").write_text(json.dumps(results))
+torch.save(trainer.predict(model, datamodule=data), folder / f"scores{ranks}-{trainer.global_rank}.pt")
 """
 
 
-def test_two_processes_give_the_metrics_of_one_on_an_odd_number(tmp_path):
+def test_two_ranks_give_the_metrics_and_scores_of_one_on_an_odd_number(tmp_path):
     write_data(tmp_path / "data", 61)
     rows = make_data(tmp_path / "data")
     rows.prepare_data()
     assert len(rows.rows("report")) == 15
-    results = []
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    results, scores = [], []
     for ranks in (1, 2):
-        script = tmp_path / f"worker{ranks}.py"
-        script.write_text(WORKER.format(root=str(ROOT), folder=str(tmp_path), ranks=ranks))
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-        run = subprocess.run([*command, str(script)], capture_output=True, text=True, cwd=ROOT, timeout=300)
-        assert run.returncode == 0, run.stderr[-2000:]
+        run(torchrun(str(script), str(tmp_path), str(ranks), ranks=ranks))
         results.append(json.loads((tmp_path / f"results{ranks}.json").read_text()))
+        files = [tmp_path / f"scores{ranks}-{rank}.pt" for rank in range(ranks)]
+        batches = [batch for file in files for batch in torch.load(file, weights_only=True)]
+        found = {i: row for b in batches for i, row in zip(b["index"].tolist(), b["scores"], strict=True)}
+        assert sum(len(batch["index"]) for batch in batches) == len(found) == 15
+        scores.append(found)
     assert results[0].keys() == results[1].keys()
     assert len(results[0]) == 10
     for name, value in results[0].items():
         assert results[1][name] == pytest.approx(value, abs=1e-6), name
+    assert scores[0].keys() == scores[1].keys()
+    for row, value in scores[0].items():
+        torch.testing.assert_close(scores[1][row], value, rtol=1e-5, atol=1e-5)
