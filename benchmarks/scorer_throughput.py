@@ -1,16 +1,20 @@
 """Training throughput of the scorer on a folder of JPEGs, as a share of the same model fed from memory.
 
     python benchmarks/scorer_throughput.py [--images 1024] [--rounds 3] [--backbone small] [--accelerator auto]
+    python benchmarks/scorer_throughput.py --jpeg [--rounds 20]
 
 Both go through ``Trainer.fit`` with augmentation on the device, turn about in one process. The folder is decoded once
-into the cache; ``with decoding`` charges that to one training of ``--epochs`` epochs.
+into the cache; ``with decoding`` charges that to one training of ``--epochs`` epochs. ``--jpeg`` compares the JPEG of
+the augmentation with libjpeg's, turn about, on the share of a batch that it strikes.
 """
 
 import argparse
+import io
 import logging
 import statistics
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +22,13 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image
+from timing import alternate, ratio
 from torch.utils.data import DataLoader, Dataset
+from torchvision.io import decode_jpeg, encode_jpeg
 
 from ifgan_pl.data import TableData
+from ifgan_pl.images.read import decode
+from ifgan_pl.scorer.augment import jpeg
 from ifgan_pl.scorer.module import FacialAttributeScorer
 
 
@@ -63,7 +71,7 @@ def fit(model: FacialAttributeScorer, data: pl.LightningDataModule, accelerator:
             clock["end"] = time.perf_counter()
 
     options: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
-    with tempfile.TemporaryDirectory() as root:  # the scorer keeps checkpoints
+    with tempfile.TemporaryDirectory() as root:  # the Trainer keeps checkpoints
         trainer = pl.Trainer(
             max_epochs=1,
             accelerator=accelerator,
@@ -78,6 +86,37 @@ def fit(model: FacialAttributeScorer, data: pl.LightningDataModule, accelerator:
     return clock["end"] - clock["start"]
 
 
+def compare_jpeg(batch_size: int, side: int, rounds: int) -> None:
+    """Print what JPEG costs an image on one thread: ours, and libjpeg's by torchvision and by Pillow."""
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)  # of torchvision's from 0.29 on
+    with tempfile.TemporaryDirectory() as folder:
+        write_jpegs(Path(folder), batch_size, side)
+        stored = torch.stack([torch.from_numpy(decode(Path(folder, f"{i}.jpg"), side)) for i in range(batch_size)])
+    images = (stored / 127.5 - 1)[: round(0.3 * batch_size)]
+    quality = torch.linspace(25, 90, len(images))
+
+    def by_torchvision() -> torch.Tensor:
+        whole = (images * 127.5 + 127.5).round().to(torch.uint8)
+        pairs = zip(whole, quality.round().int().tolist(), strict=True)
+        return torch.stack([decode_jpeg(encode_jpeg(image, quality=q)) for image, q in pairs]) / 127.5 - 1
+
+    def by_pillow() -> torch.Tensor:
+        whole = (images * 127.5 + 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        decoded = []
+        for image, q in zip(whole, quality.round().int().tolist(), strict=True):
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, "jpeg", quality=q, subsampling=0)
+            decoded.append(np.asarray(Image.open(file)))
+        return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    calls = {"ours": lambda: jpeg(images, quality), "torchvision": by_torchvision, "Pillow": by_pillow}
+    times = alternate(calls, rounds)
+    for name, seconds in times.items():
+        each = statistics.median(seconds) / len(images) * 1e3
+        print(f"{name:12} {each:.2f} ms an image of {side}², {ratio(times, name, 'ours'):.2f} of the time of ours")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1024)
@@ -88,7 +127,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30, help="over which decoding is shared out")
     parser.add_argument("--backbone", default="small")
     parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--jpeg", action="store_true", help="compare the JPEG of the augmentation instead")
     args = parser.parse_args()
+    if args.jpeg:
+        compare_jpeg(args.batch_size, args.image_size, args.rounds)
+        return
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         write_jpegs(Path(folder), args.images, args.side)
@@ -105,7 +148,7 @@ def main() -> None:
         decoding = time.perf_counter() - start
         memory = InMemory(list(data.train_dataloader()), data.train_targets())
         count = sum(len(batch["image"]) for batch in memory.batches)
-        model = FacialAttributeScorer(data.attributes, backbone=args.backbone, image_size=args.image_size, ema=0)
+        model = FacialAttributeScorer(data.attributes, backbone=args.backbone, image_size=args.image_size)
         fit(model, memory, args.accelerator)  # warm-up
         pairs = [(fit(model, data, args.accelerator), fit(model, memory, args.accelerator)) for _ in range(args.rounds)]
     from_folder, from_memory = (statistics.median(times) for times in zip(*pairs, strict=True))
