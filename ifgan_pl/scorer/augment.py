@@ -6,28 +6,20 @@ mirror, crop and alignment, blur and sharpening, colour, greyscale, noise, JPEG.
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from io import BytesIO
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
+from ifgan_pl.core.micro_batches import workers
+
 LUMINANCE = (0.299, 0.587, 0.114)
-JPEG_LUMINANCE = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
-"""Quantisation table of luminance, ITU-T T.81, table K.1."""
-JPEG_CHROMINANCE = ((17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47, 66, 99, 99))
-"""Of chrominance, table K.2: its upper left quarter; the rest is 99."""
 DRAWS = 24
 
 
@@ -163,28 +155,20 @@ def add_noise(x: Tensor, std: Tensor, draws: Tensor) -> Tensor:
 
 
 def jpeg(x: Tensor, quality: Tensor) -> Tensor:
-    """What JPEG loses: the 8×8 cosine transform quantised at ``quality``, without the rounding of pixels or the coder.
+    """What JPEG loses: each image encoded and decoded by libjpeg, on the CPU; no gradient passes.
 
     Args:
-        x: (N, 3, H, W) in [-1, 1]; H and W multiples of 8.
-        quality: (N,) in [1, 100], as libjpeg scales it.
+        x: (N, 3, H, W) in [-1, 1], on any device.
+        quality: (N,) in [1, 100].
     """
-    red, green, blue = (x * 127.5).unbind(1)
-    luma = LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue
-    planes = torch.stack([luma, (blue - luma) / 1.772, (red - luma) / 1.402], 1)
-    n, c, height, width = planes.shape
-    frequency = torch.arange(8, dtype=torch.float64)
-    cosines = torch.cos((2 * frequency + 1) * frequency[:, None] * math.pi / 16) / 2
-    cosines[0] /= math.sqrt(2)
-    dct = cosines.to(x)
-    blocks = planes.reshape(n, c, height // 8, 8, width // 8, 8).transpose(3, 4)
-    coefficients = dct @ blocks @ dct.T
-    chrominance = F.pad(x.new_tensor(JPEG_CHROMINANCE), (0, 4, 0, 4), value=99.0)
-    tables = torch.stack([x.new_tensor(JPEG_LUMINANCE), chrominance, chrominance])
-    scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)[:, None, None, None, None, None]
-    step = (scale * tables[:, None, None]).clamp(min=1)
-    blocks = dct.T @ (torch.round(coefficients / step) * step) @ dct
-    luma, cb, cr = (blocks.transpose(3, 4).reshape(n, c, height, width) / 127.5).unbind(1)
-    red, blue = luma + 1.402 * cr, luma + 1.772 * cb
-    green = (luma - LUMINANCE[0] * red - LUMINANCE[2] * blue) / LUMINANCE[1]
-    return torch.stack([red, green, blue], 1)
+    stored = (x.detach().clamp(-1, 1) * 127.5 + 127.5).round().to("cpu", torch.uint8)
+
+    def encoded_and_decoded(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+        file = BytesIO()
+        Image.fromarray(image).save(file, "jpeg", quality=quality, subsampling=0)
+        return np.asarray(Image.open(file))
+
+    with ThreadPoolExecutor(min(len(x), workers())) as pool:
+        rows = stored.permute(0, 2, 3, 1).contiguous().numpy()
+        decoded = list(pool.map(encoded_and_decoded, rows, quality.round().int().tolist()))
+    return torch.from_numpy(np.stack(decoded)).to(x).permute(0, 3, 1, 2) / 127.5 - 1
