@@ -1,6 +1,6 @@
-"""What every data module of the scorer shares: a table of labels, samplers, loaders."""
+"""What every data module of the scorer shares: a table of labels, a cache of images, loaders."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,12 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.resources import cache_dir as default_cache_dir
 from ifgan_pl.data.cache import decode_all, open_array
+from ifgan_pl.data.samplers import EpochSampler, PaddedSampler
 
 SET_ASIDE, FIRST_SET_ASIDE = 20, 7
 """One training row in twenty is set aside for ``select``, from the eighth on, where the data has no split for it."""
@@ -82,47 +83,6 @@ class LabelledImages(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         return {name: value[0] for name, value in self.__getitems__([position]).items()}
-
-
-class Count(Dataset[int]):
-    """Nothing but a length, which is all that PyTorch's sampler asks of a data set."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-
-class EpochSampler(DistributedSampler[int]):
-    """A permutation that is a function of (seed, epoch), dealt out to ranks; what does not divide is dropped."""
-
-    def __init__(self, count: int, *, num_replicas: int = 1, rank: int = 0, seed: int = 0) -> None:
-        super().__init__(Count(count), num_replicas, rank, shuffle=True, seed=seed, drop_last=True)
-        self.count = count
-
-    def __iter__(self) -> Iterator[int]:
-        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, self.epoch]))
-        order = generator.permutation(self.count)[: len(self) * self.num_replicas]
-        return iter(order[self.rank :: self.num_replicas].tolist())
-
-    def __len__(self) -> int:
-        return self.count // self.num_replicas
-
-
-class PaddedSampler(DistributedSampler[int]):
-    """Positions in order, dealt out to ranks; short ranks are padded with -1, so that none waits for another."""
-
-    def __init__(self, count: int, *, num_replicas: int = 1, rank: int = 0) -> None:
-        super().__init__(Count(count), num_replicas, rank, shuffle=False)
-        self.count = count
-
-    def __iter__(self) -> Iterator[int]:
-        mine = range(self.rank, self.count, self.num_replicas)
-        return iter([*mine, *[-1] * (len(self) - len(mine))])
-
-    def __len__(self) -> int:
-        return -(-self.count // self.num_replicas)
 
 
 def collate(batch: Any) -> Any:
@@ -247,47 +207,3 @@ class AttributeData(pl.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The rows that only report."""
         return self._loader("report")
-
-
-class MixedData(AttributeData):
-    """Several data sets as one: what one does not label is missing there, and masked.
-
-    ``main`` decides on the attributes, on selection and on what is reported; ``extra`` only adds training rows.
-
-    Args:
-        main: the data that the scorer is for.
-        extra: further data; of their attributes those of ``main`` are taken.
-        loading: ``batch_size``, ``num_workers``, ``seed`` of :class:`AttributeData`; those of the parts do not matter.
-    """
-
-    def __init__(self, main: AttributeData, extra: list[AttributeData], **loading: Any) -> None:
-        sizes = {part.image_size for part in (main, *extra)}
-        if len(sizes) > 1:
-            raise UserError(f"parts of a mixture need one image_size, got {', '.join(map(str, sorted(sizes)))}")
-        super().__init__(image_size=main.image_size, cache_dir=main.cache_dir, **loading)
-        self.parts = [main, *extra]
-
-    def read(self) -> LabelTable:
-        """The parts' rows one after another, with the columns of ``main``.
-
-        Raises:
-            UserError: a part labels none of the attributes of ``main``.
-        """
-        attributes = self.parts[0].attributes
-        files, targets, split = [], [], []
-        for part in self.parts:
-            table = part.table
-            if not set(table.attributes) & set(attributes):
-                raise UserError(f"nothing in common between {', '.join(table.attributes)} and {', '.join(attributes)}")
-            columns = torch.full((len(table.files), len(attributes)), torch.nan)
-            for column, name in enumerate(attributes):
-                if name in table.attributes:
-                    columns[:, column] = table.targets[:, list(table.attributes).index(name)]
-            files += list(table.files)
-            targets.append(columns)
-            split.append(np.where((part is self.parts[0]) | (table.split == "train"), table.split, "unused"))
-        return LabelTable(attributes, files, torch.cat(targets), np.concatenate(split))
-
-    def build(self) -> list[Path]:
-        """Make the image arrays of all parts."""
-        return [path for part in self.parts for path in part.build()]

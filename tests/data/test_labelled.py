@@ -1,4 +1,4 @@
-"""Samplers, mixtures and the cache of images."""
+"""Labelled images, their cache, and what the modules share."""
 
 import logging
 import re
@@ -14,37 +14,11 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.data.celeba import CelebAData
 from ifgan_pl.data.faces import FacesData
 from ifgan_pl.data.ffhq import FFHQData
-from ifgan_pl.data.labelled import EpochSampler, LabelledImages, MixedData, PaddedSampler, set_aside
+from ifgan_pl.data.labelled import LabelledImages, set_aside
+from ifgan_pl.data.mixed import MixedData
 from ifgan_pl.data.table import TableData
 from ifgan_pl.images.read import decode, to_square
 from tests.data.files import write_folder
-
-
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_ranks_share_an_epoch_without_repeats(ranks):
-    samplers = [EpochSampler(23, num_replicas=ranks, rank=r, seed=5) for r in range(ranks)]
-    orders = []
-    for epoch in (0, 1):
-        for sampler in samplers:
-            sampler.set_epoch(epoch)
-        shares = [list(s) for s in samplers]
-        assert {len(s) for s in shares} == {23 // ranks}
-        order = [i for group in zip(*shares, strict=True) for i in group]
-        assert len(set(order)) == len(order)
-        orders.append(order)
-    assert orders[0] != orders[1]
-    single = EpochSampler(23, seed=5)
-    single.set_epoch(1)
-    assert list(single)[: len(orders[1])] == orders[1]
-
-
-@pytest.mark.parametrize("ranks", [1, 2, 5])
-def test_evaluation_sees_every_row_once_and_pads_with_minus_one(ranks):
-    shares = [list(PaddedSampler(23, num_replicas=ranks, rank=r)) for r in range(ranks)]
-    assert len({len(s) for s in shares}) == 1
-    seen = [i for share in shares for i in share]
-    assert sorted(i for i in seen if i >= 0) == list(range(23))
-    assert seen.count(-1) == -23 % ranks
 
 
 def test_padding_has_no_labels():
@@ -61,40 +35,6 @@ def test_one_training_row_in_twenty_is_set_aside_unless_the_data_says_which():
     assert (split == "report").sum() == 5
     given = np.array(["train", "select", "report"])
     assert (set_aside(given) == given).all()
-
-
-def test_mixture_masks_what_a_part_does_not_label(tmp_path):
-    faces = TableData(
-        *write_folder(tmp_path / "a", smile=[i % 2 for i in range(23)], age=range(20, 43)),
-        image_size=16,
-        cache_dir=tmp_path / "cache",
-    )
-    photographs = TableData(
-        *write_folder(tmp_path / "b", count=21, age=range(21), shoe=range(21)),
-        image_size=16,
-        cache_dir=tmp_path / "cache",
-    )
-    data = MixedData(faces, [photographs], batch_size=8)
-    data.prepare_data()
-    data.setup()
-    assert dict(data.attributes) == {"smile": "binary", "age": "continuous"}
-    targets = data.train_targets()
-    assert len(targets) == len(faces.rows("train")) + len(photographs.rows("train"))
-    assert targets[:, 0].isnan().sum() == len(photographs.rows("train"))
-    assert not targets[:, 1].isnan().any()
-    assert len(data.rows("report")) == len(faces.rows("report"))
-    batch = next(iter(data.train_dataloader()))
-    for image, index, target in zip(batch["image"], batch["index"].tolist(), batch["target"], strict=True):
-        row = index if index < 23 else index - 23
-        assert (image == 10 * row).all()
-        assert target[1] == (20 + index if index < 23 else row)
-
-
-def test_mixture_of_unrelated_labels_is_refused(tmp_path):
-    one = TableData(*write_folder(tmp_path / "a", smile=[0] * 23), cache_dir=tmp_path)
-    other = TableData(*write_folder(tmp_path / "b", shoe=range(23)), cache_dir=tmp_path)
-    with pytest.raises(UserError, match=r"nothing in common between shoe and smile"):
-        MixedData(one, [other]).prepare_data()
 
 
 def test_decoding_takes_the_centre_square_and_agrees_with_the_scorer(tmp_path):
