@@ -107,23 +107,3 @@ def metrics_table(metrics: Mapping[str, float], attributes: Mapping[str, str]) -
                 lines.append("| " + " | ".join((row, *(f"{value:.3f}" for value in values))) + " |")
             lines.append("")
     return "\n".join(lines)
-
-
-def error_by_group(units: Tensor, targets: Tensor, attributes: Mapping[str, str], group: Tensor) -> dict[str, Tensor]:
-    """Error of each attribute in each group: share of wrong answers (binary), mean absolute error (continuous).
-
-    Args:
-        units: (N, m) scores in units.
-        targets: (N, m) labels, NaN where missing.
-        group: (N,) int64 in [0, g), -1 for none.
-
-    Returns:
-        attribute -> (g,) float64, NaN where a group has no label; ``count`` -> (g,) samples.
-    """
-    groups = int(group.max()) + 1
-    result: dict[str, Tensor] = {"count": torch.bincount(group[group >= 0], minlength=groups).double()}
-    for column, (name, kind) in enumerate(attributes.items()):
-        x, y = units[:, column].double(), targets[:, column].double()
-        error = ((x >= 0.5) != (y >= 0.5)).double() if kind == "binary" else (x - y).abs()
-        result[name] = torch.stack([error[(group == g) & ~y.isnan()].mean() for g in range(groups)])
-    return result

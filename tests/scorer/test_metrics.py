@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
-from ifgan_pl.scorer.metrics import AttributeMetrics, attribute_metrics, error_by_group, metrics_table
+from ifgan_pl.scorer.metrics import AttributeMetrics, attribute_metrics, metrics_table
 
 KINDS = {"smile": "binary", "age": "continuous"}
 
@@ -69,16 +69,6 @@ def test_undefined_is_nan_not_an_error():
     assert result["r/age"].isnan()
     with pytest.raises(ValueError, match="twice expected"):
         AttributeMetrics(KINDS).update(torch.zeros(3, 2), torch.zeros(3, 1))
-
-
-def test_error_by_group():
-    units = torch.tensor([[0.9, 30.0], [0.9, 40.0], [0.1, 50.0], [0.2, 9.0]])
-    target = torch.tensor([[1.0, 33.0], [0.0, 39.0], [0.0, torch.nan], [1.0, 9.0]])
-    result = error_by_group(units, target, KINDS, torch.tensor([0, 0, 1, -1]))
-    assert result["count"].tolist() == [2, 1]
-    assert result["smile"].tolist() == [0.5, 0.0]
-    assert result["age"][0] == 2.0
-    assert result["age"][1].isnan()
 
 
 def test_table_has_a_row_an_attribute():
