@@ -1,10 +1,12 @@
 """Progress of long work in samples, with rate and time left."""
 
+import math
 import time
 from datetime import timedelta
 from typing import Any, Self
 
 import pytorch_lightning as pl
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -20,6 +22,13 @@ class RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed or task.completed / max(task.elapsed or 0, 1e-9)
         return Text(f"{speed:.1f}/s")
+
+
+def progress_line(label: str, done: float, total: float, seconds: float, before: float = 0) -> str:
+    """``label: done/total, rate, time left``, of which ``before`` were done before the clock started."""
+    rate = (done - before) / max(seconds, 1e-9)
+    left = timedelta(seconds=round((total - done) / max(rate, 1e-9)))
+    return f"{label}: {done:.0f}/{total:.0f}, {rate:.1f}/s, {left} left"
 
 
 class CountBar:
@@ -51,10 +60,7 @@ class CountBar:
         if not quiet and time.monotonic() - self.logged >= LOG_EVERY:
             self.logged = time.monotonic()
             task = self.progress.tasks[0]
-            rate = task.completed / max(task.elapsed or 0, 1e-9)
-            total = task.total or 0
-            left = timedelta(seconds=round((total - task.completed) / max(rate, 1e-9)))
-            print(f"{self.label}: {task.completed:.0f}/{total:.0f}, {rate:.1f}/s, {left} left", flush=True)
+            print(progress_line(self.label, task.completed, task.total or 0, task.elapsed or 0), flush=True)
 
 
 class SampleProgress(pl.callbacks.Callback):
@@ -91,3 +97,22 @@ class SampleProgress(pl.callbacks.Callback):
         """Take the bar off the screen."""
         if self.bar is not None:
             self.bar.__exit__()
+
+
+class StepLog(pl.callbacks.Callback):
+    """A line a minute of how many optimiser steps a fit has taken, on rank 0, where the output is no terminal.
+
+    There Lightning's ``RichProgressBar`` shows nothing before the end.
+    """
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.began = self.logged = time.monotonic()
+        self.before = trainer.global_step
+        self.quiet = not trainer.is_global_zero or Console().is_terminal
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        now, total = time.monotonic(), float(trainer.estimated_stepping_batches)
+        if self.quiet or now - self.logged < LOG_EVERY or not math.isfinite(total):
+            return
+        self.logged = now
+        print(progress_line("training", trainer.global_step, total, now - self.began, self.before), flush=True)

@@ -14,7 +14,7 @@ from ifgan_pl.generators.base import parameter_digest
 from ifgan_pl.scorer.module import FacialAttributeScorer
 
 SCORER = "scorer-faces"
-"""The one that ships."""
+"""Name of the shipped scorer."""
 Scorer = Callable[[Tensor], Tensor]
 
 

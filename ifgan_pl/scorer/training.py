@@ -24,6 +24,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from ifgan_pl.core.checkpoint_io import AtomicCheckpointIO
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import write_json
+from ifgan_pl.core.progress import StepLog
 from ifgan_pl.data.labelled import AttributeData
 from ifgan_pl.scorer.backbones import TorchvisionBackbone
 from ifgan_pl.scorer.metrics import metrics_table
@@ -100,6 +101,8 @@ def scorer_trainer(
         patience=patience,
         checkpoints=given.get("enable_checkpointing", True),
     )
+    if given.get("enable_progress_bar", True):
+        options["callbacks"].append(StepLog())
     options["plugins"] = as_list(given.get("plugins"))
     if not any(isinstance(plugin, CheckpointIO) for plugin in options["plugins"]):
         options["plugins"].append(AtomicCheckpointIO())

@@ -7,6 +7,7 @@ import pytest
 
 from ifgan_pl import cli
 from ifgan_pl.core import progress
+from tests.scorer.toys import make_data, make_model, make_trainer
 
 
 def test_a_log_gets_lines_with_rate_and_time_left(
@@ -20,3 +21,13 @@ def test_a_log_gets_lines_with_rate_and_time_left(
     )
     assert [done for done, _ in found] == ["2", "4", "6"]
     assert found[-1][1] == "0:00:00"
+
+
+def test_a_fit_says_its_steps_in_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
+    trainer = make_trainer(tmp_path, 2, enable_progress_bar=True)
+    trainer.fit(make_model(), datamodule=make_data(tmp_path / "data"))
+    lines = re.findall(r"^training: (\d+)/10, [\d.]+/s, \d:\d\d:\d\d left$", capsys.readouterr().out, re.MULTILINE)
+    assert [int(done) for done in lines] == list(range(1, 11))
