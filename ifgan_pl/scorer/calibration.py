@@ -28,7 +28,7 @@ def platt(scores: Tensor, label: Tensor) -> tuple[float, float] | None:
         return None
     low, high = 1 / (zeros + 2), (ones + 1) / (ones + 2)
     soft = low + (high - low) * label
-    line = logistic(scores[:, None], soft[:, None], l2=1e-9, reduce=lambda sums: sums)
+    line = logistic(scores[:, None], soft[:, None], l2=1e-9)
     slope, intercept = float(line.weights[0, 0]), float(line.biases[0])
     return (slope, intercept) if slope > LEAST_SLOPE else None
 

@@ -150,9 +150,10 @@ def training_callbacks(
         callbacks.append(
             ModelCheckpoint(
                 folder,
+                filename=None if stopping else "last",
                 monitor=stopping.monitor if stopping else None,
                 mode=stopping.mode if stopping else "min",
-                save_last=True,
+                save_last=bool(stopping),
                 enable_version_counter=False,
                 save_on_train_epoch_end=None if stopping else True,
             )
@@ -171,8 +172,10 @@ def last_checkpoint(trainer: pl.Trainer) -> Path:
     found = [path for folder, pattern in patterns for path in folder.glob(pattern)]
     if not found:
         where = ", ".join(str(folder / pattern.replace("*", "")) for folder, pattern in patterns)
-        hint = "" if any(c.save_last for c in saving) else "; it is written by a ModelCheckpoint with save_last: true"
-        raise UserError(f"nothing to resume: no such file: {where or 'last.ckpt'}{hint}")
+        message = f"nothing to resume: no such file: {where or 'last.ckpt'}"
+        if not any(c.save_last or c.filename == "last" for c in saving):
+            message += "; it is written by a ModelCheckpoint with save_last: true"
+        raise UserError(message)
     return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 

@@ -204,6 +204,7 @@ def test_a_run_killed_after_its_last_checkpoint_ends_alike(tmp_path: Path) -> No
     assert whole["global_step"] == rest["global_step"] == 10
     for name, value in whole["state_dict"].items():
         assert torch.equal(value, rest["state_dict"][name]), name
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
 def test_the_paper_s_scorer_on_celeba_in_miniature(tmp_path: Path) -> None:
