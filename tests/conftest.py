@@ -51,6 +51,7 @@ def small_scorer(dcgan: Generator, tmp_path_factory: pytest.TempPathFactory) -> 
     attributes = {"eyeglasses": "binary", "smile": "binary", "male": "binary", "age": "continuous", "yaw": "continuous"}
     torch.manual_seed(0)
     model = FacialAttributeScorer(attributes, backbone="small8", image_size=32).eval()
+    model.take_label_statistics(torch.tensor([[-1.0] * 5, [1.0] * 5]))
     with torch.no_grad():
         images = synthesise(dcgan, sample_codes(dcgan, range(64), space="z", truncation=1), space="z")
         model.head.weight /= model(images).std(0)[:, None]

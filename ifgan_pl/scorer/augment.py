@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ifgan_pl.core.micro_batches import workers
+from ifgan_pl.core.cores import workers
 
 LUMINANCE = (0.299, 0.587, 0.114)
 DRAWS = 24

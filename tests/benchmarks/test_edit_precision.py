@@ -39,7 +39,7 @@ def test_precision_is_target_per_mean_drift_of_the_others(tool: ModuleType) -> N
 
 
 def test_the_halves_share_no_row_but_those_that_only_report(tool: ModuleType) -> None:
-    splits = [tool.HalfFaces(half, None).table().split for half in (0, 1)]
+    splits = [tool.HalfFaces(half, None).table.split for half in (0, 1)]
     used = [np.isin(split, ["train", "select"]) for split in splits]
     assert not (used[0] & used[1]).any()
     assert [int(rows.sum()) for rows in used] == [2000, 2000]

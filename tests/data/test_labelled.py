@@ -1,7 +1,5 @@
 """Labelled images, their cache, and what the modules share."""
 
-import logging
-import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from ifgan_pl.core import progress
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.data.celeba import CelebAData
 from ifgan_pl.data.faces import FacesData
@@ -47,42 +44,6 @@ def test_decoding_takes_the_centre_square_and_agrees_with_the_scorer(tmp_path):
     assert (decoded - to_square(tensor, 16)[0]).abs().max() <= 1
 
 
-def test_broken_images_are_named_and_left_out(tmp_path, caplog):
-    folder, table = write_folder(tmp_path / "a", age=range(23))
-    (folder / "003.png").write_bytes(b"not an image")
-    (folder / "004.png").unlink()
-    whole = (folder / "005.png").read_bytes()
-    (folder / "005.png").write_bytes(whole[: len(whole) // 2])
-    data = TableData(folder, table, image_size=16, cache_dir=tmp_path / "cache")
-    with caplog.at_level(logging.WARNING):
-        data.prepare_data()
-        data.setup()
-    assert "left out 3 broken images" in caplog.text
-    assert all(name in caplog.text for name in ("003.png", "004.png", "005.png"))
-    rows = np.concatenate([data.rows(split) for split in ("train", "select", "report")])
-    assert sorted(rows) == sorted(set(range(23)) - {3, 4, 5})
-
-
-def test_the_cache_is_made_once_and_again_when_an_image_changes(tmp_path):
-    folder, table = write_folder(tmp_path / "a", age=range(23))
-
-    def make():
-        return TableData(folder, table, image_size=16, cache_dir=tmp_path / "cache")
-
-    make().prepare_data()
-    (first,) = (tmp_path / "cache").glob("*.npy")
-    stamp = first.stat().st_mtime_ns
-    make().prepare_data()
-    assert [first] == list((tmp_path / "cache").glob("*.npy"))
-    assert first.stat().st_mtime_ns == stamp
-    Image.new("RGB", (30, 30), (255, 0, 0)).save(folder / "000.png")
-    data = make()
-    data.prepare_data()
-    data.setup()
-    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
-    assert data._images[0][0, :, 0, 0].tolist() == [255, 0, 0]
-
-
 def test_nothing_is_read_before_it_is_asked_for(tmp_path):
     modules = [
         TableData(tmp_path / "no", tmp_path / "no.csv"),
@@ -111,9 +72,3 @@ def test_what_predict_sees_are_the_rows_that_report(tmp_path):
     data = TableData(*write_folder(tmp_path / "a", age=range(23)), batch_size=8, image_size=16, cache_dir=tmp_path)
     seen = torch.cat([batch["index"] for batch in data.predict_dataloader()])
     assert seen.tolist() == data.rows("report").tolist() == [0, 20]
-
-
-def test_decoding_counts_images_in_a_log(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
-    TableData(*write_folder(tmp_path / "a", age=range(23)), image_size=16, cache_dir=tmp_path).prepare_data()
-    assert re.search(r"^decoding: 23/23, [\d.]+/s, 0:00:00 left$", capsys.readouterr().out, re.MULTILINE)

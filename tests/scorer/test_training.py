@@ -1,32 +1,21 @@
-"""Training: each flag, the user's callbacks and loggers, by command, killed and resumed, on one rank and on two."""
+"""Training: each flag, averages, early stopping, what is filled in where the user gave no callback."""
 
-import csv
-import json
 import math
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import WeightAveraging as Averaging
 
-from ifgan_pl import cli
+from ifgan_pl.core.checkpoint_io import AtomicCheckpointIO
+from ifgan_pl.core.errors import UserError
 from ifgan_pl.scorer.loading import load_scorer
 from ifgan_pl.scorer.module import FacialAttributeScorer
-from ifgan_pl.scorer.training import fit_scorer, new_scorer
-from tests.data.files import write_celeba
-from tests.processes import CPU, ROOT, kill, run, start, torchrun
-from tests.scorer.toys import KINDS, make_data, make_model, make_trainer, write_toy_config
-
-CELEBA = """
-5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry
-Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male
-Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks
-Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace Wearing_Necktie
-Young
-"""
+from ifgan_pl.scorer.training import fit_scorer, last_checkpoint, new_scorer, scorer_trainer
+from tests.scorer.toys import KINDS, make_data, make_model, make_trainer, only
 
 
 class Trace(pl.Callback):
@@ -151,51 +140,6 @@ def test_early_stopping_keeps_the_best_weights(ema: float, tmp_path: Path, monke
         torch.testing.assert_close(calibrated[0].float(), loaded(held_out / 127.5 - 1), rtol=1e-4, atol=1e-5)
 
 
-# ------------------------------------------------------------------ command line
-
-
-def toy(folder: Path, *, epochs: int) -> list[str]:
-    """Arguments of ``train.py scorer`` on small images."""
-    return ["scorer", "--config", str(write_toy_config(folder)), "--trainer.max_epochs", str(epochs), *CPU]
-
-
-def test_metrics_are_a_table_and_are_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.train([*toy(tmp_path, epochs=3), "--out", str(tmp_path / "run" / "s.ckpt")])
-    text = capsys.readouterr().out
-    assert "| binary | accuracy | auroc | ap | f1 | ece |" in text
-    assert "| continuous | mae | r |" in text
-    metrics = json.loads((tmp_path / "run" / "s.json").read_text())
-    assert f"| level | {metrics['mae/level']:.3f} | {metrics['r/level']:.3f} |" in text
-    with open(tmp_path / "run" / "metrics" / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len([row for row in rows if row["val/mae/level"]]) == 4  # three epochs, and the end
-    assert float(rows[-1]["test/mae/level"]) == pytest.approx(metrics["mae/level"])
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
-    events.Reload()
-    assert {"val/mae/level", "val/auroc/light", "test/r/yaw"} <= set(events.Tags()["scalars"])
-
-
-def test_a_run_on_two_ranks_killed_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None:
-    command = torchrun(str(ROOT / "train.py"), *toy(tmp_path, epochs=12))
-    run([*command, "--out", str(tmp_path / "whole" / "s.ckpt")])
-    part = [*command, "--out", str(tmp_path / "part" / "s.ckpt")]
-    process = start(part)
-    last = tmp_path / "part" / "checkpoints" / "last.ckpt"
-    deadline = time.time() + 120
-    while not last.exists() and time.time() < deadline and process.poll() is None:
-        time.sleep(0.01)
-    assert process.poll() is None, "the run ended before it could be killed"
-    kill(process)
-    done = torch.load(last, weights_only=True)["epoch"] + 1
-    assert 1 <= done < 12
-    run([*part, "--resume"])
-    whole, resumed = (torch.load(tmp_path / name / "s.ckpt", weights_only=True) for name in ("whole", "part"))
-    assert whole["global_step"] == resumed["global_step"]
-    for name, value in whole["state_dict"].items():
-        assert torch.equal(value, resumed["state_dict"][name]), name
-    assert (tmp_path / "whole" / "s.json").read_text() == (tmp_path / "part" / "s.json").read_text()
-
-
 def test_a_run_killed_after_its_last_checkpoint_ends_alike(tmp_path: Path) -> None:
     for name, resume in (("whole", None), ("rest", tmp_path / "checkpoints" / "last.ckpt")):
         model, data, trainer = make_model(), make_data(tmp_path / "data"), make_trainer(tmp_path, 2)
@@ -207,27 +151,37 @@ def test_a_run_killed_after_its_last_checkpoint_ends_alike(tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
-def test_the_paper_s_scorer_on_celeba_in_miniature(tmp_path: Path) -> None:
-    """configs/scorer_celeba.yaml as it is, with a smaller network: 40 attributes, landmarks, yaw, on two ranks."""
-    write_celeba(tmp_path, CELEBA.split())
-    out = tmp_path / "run" / "s.ckpt"
-    arguments = ["scorer", "--config", "scorer_celeba", "--data.init_args.root", str(tmp_path), "--out", str(out)]
-    arguments += ["--data.init_args.image_size", "32", "--data.init_args.batch_size", "5", "--image_size", "32"]
-    arguments += ["--data.init_args.cache_dir", str(tmp_path / "cache"), "--backbone", "small8"]
-    arguments += ["--trainer.max_epochs", "1", *CPU]
-    script = tmp_path / "train.py"
-    script.write_text(
-        "from torchvision.datasets import CelebA\nfrom ifgan_pl import cli\n"
-        f"CelebA._check_integrity = lambda self: True\ncli.train({arguments!r})\n"
-    )
-    text = run(torchrun(str(script)))
-    assert text.count("sync_batchnorm needs GPUs") == 1
-    assert text.count("| binary | accuracy | auroc | ap | f1 | ece |") == 1
-    model = load_scorer(out)
-    assert len(model.attributes) == 40 + 10 + 1
-    assert model.attributes[0] == "5_o_clock_shadow"
-    assert model.kinds.count("binary") == 40
-    assert model.hparams["balance"] == 0.5
-    metrics = json.loads(out.with_suffix(".json").read_text())
-    assert 0 <= metrics["accuracy/eyeglasses"] <= 1
-    assert metrics["mae/yaw"] > 0
+# --------------------------------------------------------------------- callbacks
+
+
+def test_the_defaults_are_one_of_each_kind(tmp_path: Path) -> None:
+    trainer = scorer_trainer({"accelerator": "cpu", "callbacks": None}, tmp_path, ema=0.9, patience=4)
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    checkpoint = only(callbacks, ModelCheckpoint)
+    assert (checkpoint.dirpath, checkpoint.monitor) == (str(tmp_path.resolve() / "checkpoints"), "val/loss")
+    assert only(callbacks, EarlyStopping).patience == 4
+    only(callbacks, EMAWeightAveraging)
+    only(callbacks, RichProgressBar)
+    assert [Path(str(logger.save_dir)) for logger in trainer.loggers] == [tmp_path, tmp_path]
+    assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+
+
+def test_checkpoints_follow_what_stops_the_training(tmp_path: Path) -> None:
+    stopping = EarlyStopping("val/auroc/light", mode="max")
+    flags: dict[str, Any] = {"accelerator": "cpu", "logger": False}
+    trainer = scorer_trainer(flags | {"callbacks": stopping}, tmp_path, ema=0, patience=4)
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    assert only(callbacks, EarlyStopping) is stopping
+    checkpoint = only(callbacks, ModelCheckpoint)
+    assert (checkpoint.monitor, checkpoint.mode) == ("val/auroc/light", "max")
+    assert not [c for c in callbacks if isinstance(c, Averaging)]
+    mine = ModelCheckpoint()
+    trainer = scorer_trainer(flags | {"callbacks": [mine]}, tmp_path)
+    assert only(trainer.callbacks, ModelCheckpoint) is mine  # type: ignore[attr-defined]
+    assert mine.dirpath == str(tmp_path.resolve() / "checkpoints")
+    with pytest.raises(UserError, match=r"no such file: .*last\.ckpt; it is written by .* save_last: true"):
+        last_checkpoint(trainer)
+    trainer = scorer_trainer(flags | {"enable_checkpointing": False}, tmp_path)
+    assert not trainer.checkpoint_callbacks
+    with pytest.raises(UserError, match="nothing to resume"):
+        last_checkpoint(trainer)

@@ -84,6 +84,12 @@ class Witness(pl.Callback):
         Witness.saw = trainer
 
 
+def only(callbacks: list[Any], kind: type) -> Any:
+    """The one callback of a kind."""
+    (found,) = [c for c in callbacks if isinstance(c, kind)]
+    return found
+
+
 def save_model(model: FacialAttributeScorer, path: Path) -> None:
     """The checkpoint of a model that no Trainer has seen."""
     trainer = make_trainer(path.parent, 1)
