@@ -1,9 +1,15 @@
 """Commands run in this process, and what they leave."""
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
+
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from tests.processes import CPU
 
 
 def failure(command: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -17,5 +23,25 @@ def failure(command: Callable[[list[str]], None], capsys: pytest.CaptureFixture[
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder: its path in it, and its bytes."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    """Every file below a folder, its path in it and its bytes, but for the options of the run: they name the folder."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("config.yaml")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@contextmanager
+def file_size_limit(kib: int) -> Iterator[None]:
+    """No file may grow beyond ``kib`` KiB: what a full disk looks like to a process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * kib, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def small_edit(folder: Path) -> list[str]:
+    """Arguments of ``edit.py`` that take milliseconds a face; writes the boundary that they name into ``folder``."""
+    normals = torch.randn(2, 100, generator=torch.Generator().manual_seed(0)).sign() / 10
+    LinearBoundary(normals, attributes=["a/b", "c"], space="z").save(folder / "b.safetensors")
+    arguments = ["--generator", "digiface-dcgan", "--boundary", str(folder / "b.safetensors"), "--truncation", "1"]
+    return [*arguments, "--unit", "latent", *CPU]

@@ -4,9 +4,11 @@ Nothing here can run code from a file. Metadata is ONE key, ``ifgan_pl`` = sorte
 several keys in random order; no timestamps and no absolute paths, so equal content gives equal bytes.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,15 +25,42 @@ from ifgan_pl.core.errors import UserError
 METADATA_KEY = "ifgan_pl"
 
 
+FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the limit of a file's size is reached",
+}
+FULL_ELSEWHERE = re.compile(r"PytorchStreamWriter failed|unexpected pos \d+ vs|\d+ requested and \d+ written")
+"""How libraries say so that keep no error number: PyTorch, NumPy."""
+
+
+def disk_full(error: BaseException) -> str | None:
+    """Why nothing more could be written, and what to do; ``None``: that is not what caused the error."""
+    link: BaseException | None = error
+    while link is not None:
+        number = (link.errno or 0) if isinstance(link, OSError) else 0
+        if found := re.search(r"\(os error (\d+)\)", str(link)):  # safetensors
+            number = int(found[1])
+        if number in FULL or FULL_ELSEWHERE.search(str(link)):
+            why = FULL.get(number, "the disk may be full")
+            return f"{why}; make room and run the same command again (edit.py and scorer: with --resume)"
+        link = link.__cause__ or link.__context__
+    return None
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success fsync it and move it into place, on failure remove it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a temporary path beside ``path``; on success fsync it and move it into place, on failure remove it.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    path, temporary = Path(path), None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
@@ -39,14 +68,24 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
+    except Exception as error:
+        if isinstance(error, UserError) or (reason := disk_full(error)) is None:
+            raise
+        raise UserError(f"{path} cannot be written: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -58,8 +97,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     """Write tensors and JSON-able metadata as one safetensors file, atomically and byte-reproducibly."""
     flat = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     text = json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save(flat, {METADATA_KEY: text}))
+    write_bytes(path, save(flat, {METADATA_KEY: text}))
 
 
 @contextmanager

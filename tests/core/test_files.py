@@ -1,11 +1,16 @@
 """Files that stand alone: whole or not there, equal bytes for equal content, and nothing in them that runs."""
 
+import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -14,15 +19,20 @@ from ifgan_pl.core.files import (
     METADATA_KEY,
     atomic_path,
     changed,
+    disk_full,
     file_digest,
     json_digest,
     load_tensors,
     save_tensors,
     tensors_digest,
+    write_bytes,
     write_json,
     write_text,
 )
+from ifgan_pl.images.write import save_image
+from tests.commands import file_size_limit
 
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 TENSORS = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.tensor([1, 2], dtype=torch.int64)}
 METADATA = {"name": "ñ", "list": [1, 2.5, None], "nested": {"z": 1, "a": 2}}
 
@@ -129,3 +139,53 @@ def test_a_file_s_digest_is_its_sha256(tmp_path: Path) -> None:
 def test_differences_of_two_records_are_named() -> None:
     assert changed({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": 4}) == ["b 2 -> 3", "c None -> 4"]
     assert changed({"a": 1}, {"a": 1}) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_bytes(path, bytes(9000)),
+        lambda path: save_tensors(path, {"a": torch.zeros(9000)}, {}),
+        lambda path: save_image(path.with_suffix(".png"), NOISE, {}),
+        lambda path: save_image(path.with_suffix(".jpg"), NOISE, {}),
+    ],
+    ids=["bytes", "tensors", "png", "jpg"],
+)
+def test_a_full_disk_is_an_error_of_the_user_and_leaves_nothing(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    said = r"/a\S* cannot be written: the limit of a file's size is reached; make room and run the same command again"
+    with file_size_limit(4), pytest.raises(UserError, match=said):
+        write(tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: torch.save(torch.zeros(9000), path),
+        lambda path: safetensors.torch.save_file({"a": torch.zeros(9000)}, path),
+        lambda path: np.save(path, np.zeros(9000)),
+        lambda path: Image.fromarray(NOISE).save(path.with_suffix(".png")),
+        lambda path: path.write_text("x" * 9000),
+    ],
+    ids=["torch", "safetensors", "numpy", "pillow", "python"],
+)
+def test_a_full_disk_is_recognised_whoever_writes(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    errors: list[BaseException] = []
+    with file_size_limit(4):
+        try:
+            write(tmp_path / "a.npy")
+        except Exception as error:
+            errors.append(error)
+    assert ["make room" in (disk_full(error) or "") for error in errors] == [True]
+
+
+@pytest.mark.parametrize(("number", "expected"), [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "quota")])
+def test_a_full_disk_is_found_behind_other_errors(number: int, expected: str) -> None:
+    error = RuntimeError("a checkpoint could not be saved")
+    error.__cause__ = OSError(number, "no")
+    assert expected in (disk_full(error) or "")
+
+
+def test_other_errors_are_no_full_disk() -> None:
+    for error in (OSError(errno.EACCES, "no"), RuntimeError("shape mismatch"), KeyError("a"), UserError("b")):
+        assert disk_full(error) is None
