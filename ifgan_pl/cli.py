@@ -2,18 +2,23 @@
 
 import inspect
 import logging
+import re
 import sys
 import warnings
-from argparse import RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from argparse import Action, RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
+import docstring_parser
 import pytorch_lightning as pl
 import torch.distributed as dist
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from ifgan_pl import __version__
 from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import disk_full, write_text
 from ifgan_pl.core.messages import is_rank_zero
 from ifgan_pl.core.resources import find
 from ifgan_pl.stages.all import run_all
@@ -26,6 +31,7 @@ from ifgan_pl.stages.report import report
 from ifgan_pl.stages.score import score
 from ifgan_pl.stages.scorer import train_scorer
 
+VERSION = f"ifgan_pl {__version__}"
 TRAIN = """Find linear semantics in the latent space of a face generator.
 
 The stages, each of which ends in files and runs by itself:
@@ -38,7 +44,6 @@ The stages, each of which ends in files and runs by itself:
   convert   FILE OUT.safetensors: write a StyleGAN or PGGAN file as portable safetensors
   all       score, boundary and report, whatever is not up to date   (the default)
 """
-IMAGES = "folders and files of images to score instead of samples, into the CSV --out; --scorer says by which scorer"
 EDIT = """Edit faces along the boundaries of their generator.
 
   python edit.py --attribute smile                        8 faces, smile from -3 to +3 standard deviations
@@ -48,25 +53,35 @@ EDIT = """Edit faces along the boundaries of their generator.
 
 Needs no training: boundaries of five attributes ship for ffhq-mobile.
 """
-
-
-FORMATS_HELP = """any of: png, jpg (an image of every face and step); gif, webp, mp4 (an animation of every face,
-through its steps and back; more --steps make it smoother; mp4 needs PyAV: pip install 'ifgan_pl[video]'); strip
-(labelled sheets, a row a face); grid (labelled sheets, one for each step); html (a gallery, index.html)"""
-FLAGS = {
-    "allow_numerics_change": "continue a store begun on another device or precision",
-    "compile": "torch.compile of synthesis: half a minute the first time, pays most on a GPU (needs a C++ compiler)",
-    "pictures": "also keep the scored images, as pictures/<index>.jpg in the store",
-    "resume": "continue an interrupted run from checkpoints/last.ckpt beside --out",
+STAGES: dict[str, Callable[..., Any]] = {
+    "scorer": train_scorer,
+    "score": score,
+    "preview": preview,
+    "convert": convert,
+    "boundary": boundary,
+    "report": report,
+    "all": run_all,
 }
-"""Options of stages that are given without a value."""
+EDIT_HEADINGS = {"attribute": "what to edit", "generator": "which faces", "out": "what to write"}
+"""What the help of ``edit.py`` prints above these options."""
+CONFIG = """YAML of options, a shipped one (configs/) by its name; later ones win. Each run leaves its own beside its
+result: config.yaml in a folder, NAME.config.yaml beside a file; given here, it makes the same result again"""
 
 
 class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
-    """Descriptions as they are written; the usage line only names the program."""
+    """Descriptions as they are written; the usage line only names the program; types and defaults in plain words."""
 
     def add_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None = None) -> None:
         super().add_usage("%(prog)s [options]", [], [], prefix)
+
+    def _expand_help(self, action: Action) -> str:
+        said = action.help or ""
+        notes = super()._expand_help(action).removeprefix(said)
+        notes = re.sub(r"(, )?default: (null|False|\[\])(?=[,)])", "", notes)
+        notes = re.sub(r"type: Optional\[(.*)\](?=[,)])|type: (.*) \| null", r"type: \1\2", notes)
+        if "{" in str(action.metavar or action.choices):  # which lists the choices
+            notes = re.sub(r"type: Literal\[.*?\](, )?", "", notes)
+        return re.sub(r"``|:\w+:(?=`)", "", said) + notes.replace(" ()", "")
 
 
 class Parser(ArgumentParser):
@@ -77,7 +92,44 @@ class Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """One line, no usage dump."""
-        fail(message)
+        fail(plain_words(message))
+
+
+EXPECTED = {
+    "<class 'int'>": "a whole number",
+    "<class 'float'>": "a number",
+    "<class 'bool'>": "true or false",
+    "<class 'str'>": "a text",
+    "<class 'dict'>": "names with values, such as '{smile: 2}'",
+    "<class 'collections.abc.Mapping'>": "names with values, such as '{smile: 2}'",
+    "<class 'list'>": "a list, such as '[1, 2]'",
+    "<class 'collections.abc.Sequence'>": "a list, such as '[1, 2]'",
+}
+"""What jsonargparse expects, in a user's words."""
+
+
+def plain_words(message: str) -> str:
+    """A message of the parser in the words of a user: ``--num: a whole number expected, got 'x'``."""
+    if "does not support item assignment" in message or "object is not iterable" in message:
+        return "--config: an option that takes several values is written as a list, [a, b]"
+    if found := re.match(r"argument (\S+): expected (?:one|at least one|(\d+)) arguments?$", message):
+        return f"{found[1]}: {f'{found[2]} values' if found[2] else 'a value'} expected"
+    if found := re.match(r"unrecognized arguments: (.*)", message) or re.match(
+        r"Option '(.*)' is not accepted", message
+    ):
+        return f"unknown: {found[1]} (--help lists the options)"
+    if found := re.match(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message):
+        return f"{found[1]}: unknown {found[2]}; known: {found[3].replace(chr(39), '')}"
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    wanted = re.findall(r"Expected a (.*?)(?:\. Got value: .*)?$", message, re.MULTILINE)
+    value = re.search(r"(?:Got|Given) value: (.*)", message)
+    if not keys or not wanted or value is None:
+        return re.sub(r'^Parser key "([^"]+)":', r"--\1:", message)
+    choices = [name for kind in wanted if kind.startswith("typing.Literal") for name in re.findall(r"'([^']*)'", kind)]
+    kinds = [EXPECTED.get(kind, kind) for kind in wanted if "Literal" not in kind and "NoneType" not in kind]
+    if not kinds:
+        return f"--{keys[-1]}: unknown {value[1]!r}; known: {', '.join(choices)}"
+    return f"--{keys[-1]}: {' or '.join([*kinds, *choices])} expected, got {value[1]!r}"
 
 
 def fail(message: str) -> NoReturn:
@@ -88,82 +140,61 @@ def fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def stage_parser(stage: Callable[..., Any]) -> Parser:
-    """A parser of a stage function's keywords, with ``--config`` and ``--trainer.*``."""
-    summary = (stage.__doc__ or "").split("\n\n")[0]
-    parser = Parser(description=" ".join(summary.split()))
-    parser.add_argument("--config", action="config", help="YAML of options; later ones win. Shipped: see configs/.")
-    parameters = inspect.signature(stage).parameters
-    if "images" in parameters:
-        parser.add_argument("--images", nargs="+", default=[], metavar="PLACE", help=IMAGES)
-    flags = FLAGS.keys() & parameters.keys()
-    skipped: set[str | int] = {"trainer", "images", *flags}
-    parser.add_function_arguments(stage, skip=skipped, as_positional=stage is convert)
-    for flag in sorted(flags):
-        parser.add_argument(f"--{flag.replace('_', '-')}", action="store_true", help=FLAGS[flag])
+def command_parser(
+    stage: Callable[..., Any], prog: str, description: str = "", headings: Mapping[str, str] | None = None
+) -> Parser:
+    """A parser of a stage function's parameters, with ``--config`` and ``--trainer.*``; its docstring is the help.
+
+    A ``bool`` is a flag, a ``Sequence`` or ``tuple`` takes several values behind one option.
+
+    Args:
+        stage: keyword-only parameters become options, others positional arguments.
+        prog: name in the help.
+        description: by default the first paragraph of the docstring.
+        headings: name of a parameter -> heading above it and those that follow.
+    """
+    parameters = dict(inspect.signature(stage).parameters)
+    docstring = docstring_parser.parse(re.sub(rf"``({'|'.join(parameters)})``", r"--\1", stage.__doc__ or ""))
+    texts = {name: p.description for p in docstring.params for name in p.arg_name.split(", ")}
+    parser = Parser(prog=prog, description=description or " ".join((docstring.short_description or "").split()))
+    parser.add_argument("--config", action="config", help=CONFIG)
+    hints = get_type_hints(stage)
+    group: Any = parser
+    for name, parameter in parameters.items():
+        if name == "trainer":
+            continue
+        if parameter.kind is parameter.VAR_KEYWORD:
+            parser.add_function_arguments(stage, skip={other for other in parameters if other != name})
+            continue
+        if headings and name in headings:
+            group = parser.add_argument_group(headings[name])
+        option = argument(hints[name], parameter)
+        names = [name] if parameter.kind is not parameter.KEYWORD_ONLY else [f"--{name}"]
+        if option.get("action") and "_" in name:
+            names.insert(0, f"--{name.replace('_', '-')}")
+        group.add_argument(*names, help=texts.get(name), **option)
     if "trainer" in parameters:
         parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
     return parser
 
 
-def train_parser() -> Parser:
-    """The parser of ``train.py``: a subcommand a stage."""
-    parser = Parser(prog="train.py", description=TRAIN)
-    parser.add_argument("--version", action="version", version=f"ifgan_pl {__version__}")
-    commands = parser.add_subcommands(required=True, dest="stage")
-    for name, (stage, text) in STAGES.items():
-        commands.add_subcommand(name, stage_parser(stage), help=text)
-    return parser
-
-
-STAGES: dict[str, tuple[Callable[..., Any], str]] = {
-    "scorer": (train_scorer, "train a facial-attribute scorer"),
-    "score": (score, "sample, synthesise, score and store faces"),
-    "preview": (preview, "train the cheap preview head of ffhq-mobile"),
-    "convert": (convert, "write a generator file as portable safetensors"),
-    "boundary": (boundary, "fit the boundaries of all attributes"),
-    "report": (report, "measure what the boundaries do"),
-    "all": (run_all, "score, boundary and report, whatever is not up to date"),
-}
-
-
-def edit_parser() -> Parser:
-    """The parser of ``edit.py``."""
-    parser = Parser(prog="edit.py", description=EDIT)
-    parser.add_argument("--version", action="version", version=f"ifgan_pl {__version__}")
-    parser.add_argument("--config", action="config", help="YAML of options; later ones win")
-    what = parser.add_argument_group("what to edit")
-    what.add_argument("--attribute", help="one attribute, over --range: smile, age, gender, eyeglasses, pose, …")
-    what.add_argument("--edit", nargs="+", default=[], metavar="NAME=STRENGTH", help="several at once: smile=+2 age=-1")
-    what.add_argument("--hold", nargs="+", default=[], metavar="NAME", help="attributes that must not move, or: all")
-    what.add_argument(
-        "--range", nargs=2, type=float, default=[-3.0, 3.0], metavar=("LOW", "HIGH"), help="of --attribute"
-    )
-    what.add_argument("--steps", type=int, default=7, help="images over --range")
-    what.add_argument("--unit", default="std", help="std: standard deviations of the score; latent: the paper's α")
-    what.add_argument("--mode", default="shift", help="shift adds to each face; to moves each face to that value")
-    what.add_argument(
-        "--metric", default="stored", help="stored, covariance, sqrt, or identity: the paper's projection"
-    )
-    what.add_argument("--layers", default=None, help="rows of W+ to shift, e.g. 0-7; predictions then no longer apply")
-    faces = parser.add_argument_group("which faces")
-    faces.add_argument("--generator", default="ffhq-mobile", help="name of an embedded generator, or a file")
-    faces.add_argument("--boundary", default=None, help="boundary file; by default the shipped one of the generator")
-    faces.add_argument("--seeds", default=None, help="sample indices, e.g. 0-15,40 (default 0-7); rows of --latents")
-    faces.add_argument("--seed", type=int, default=0, help="stream of the samples, as in train.py score --seed")
-    faces.add_argument("--latents", default=None, help="codes from elsewhere: .npy or .safetensors; Z, W or W+")
-    faces.add_argument("--space", default=None, help="space of --latents: z, w, w+ (default: the boundary's, or w+)")
-    faces.add_argument("--truncation", type=float, default=0.7, help="psi, 0 to 1")
-    output = parser.add_argument_group("what to write")
-    output.add_argument("--out", default="results", help="folder; must be empty")
-    output.add_argument("--format", nargs="+", default=["png", "strip"], metavar="FORMAT", help=FORMATS_HELP)
-    output.add_argument("--resolution", type=int, default=None, help="native if the family has it, else averaged down")
-    output.add_argument("--scorer", default=None, help="adds scores before and after to edits.csv, e.g. scorer-faces")
-    output.add_argument("--resume", action="store_true", help="continue an interrupted run in --out")
-    output.add_argument("--batch_size", type=int, default=4, help="faces a step; changes nothing in the result")
-    output.add_argument("--compile", action="store_true", help=FLAGS["compile"])
-    parser.add_class_arguments(pl.Trainer, "trainer", instantiate=False)
-    return parser
+def argument(hint: Any, parameter: inspect.Parameter) -> dict[str, Any]:
+    """What ``add_argument`` is to know of a parameter."""
+    if hint is bool:
+        return {"action": "store_true"}
+    kinds = get_args(hint)
+    if get_origin(hint) in (Sequence, tuple):
+        several: Any = len(kinds) if get_origin(hint) is tuple else "+"
+        return {"type": kinds[0], "nargs": several, "default": list(parameter.default)}
+    option: dict[str, Any] = {"type": hint}
+    named = [kind for kind in kinds if get_origin(kind) is Literal]
+    if named and set(kinds) == {named[0], NoneType}:
+        option["metavar"] = f"{{{','.join(get_args(named[0]))}}}"
+    if parameter.default is not parameter.empty:
+        option["default"] = parameter.default
+    elif parameter.kind is parameter.KEYWORD_ONLY:
+        option["required"] = True
+    return option
 
 
 def train(arguments: Sequence[str] | None = None) -> None:
@@ -172,23 +203,51 @@ def train(arguments: Sequence[str] | None = None) -> None:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "all")
     with one_command():
-        parser = train_parser()
-        options = parser.instantiate(parser.parse_args(resolve_configs(arguments)))
-        stage, given = STAGES[options.stage][0], keywords(options[options.stage])
-        if "trainer" in given:
-            join(given["trainer"])
-        if "trainer" in given or is_rank_zero():  # what takes no Trainer needs no ranks
-            stage(**given)
+        if arguments[0] not in STAGES:
+            overview = Parser(prog="train.py", description=TRAIN)
+            overview.add_argument("--version", action="version", version=VERSION)
+            overview.add_argument("stage", choices=list(STAGES), help="python train.py STAGE --help explains it")
+            overview.parse_args(arguments[:1])
+        name = arguments[0]
+        run(STAGES[name], command_parser(STAGES[name], f"train.py {name}"), arguments[1:])
 
 
 def edit(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``edit.py`` and ``ifgan-edit``."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with one_command():
-        options = keywords(edit_parser().parse_args(resolve_configs(arguments)))
-        join(options["trainer"])
-        renamed = {"edit": "edits", "range": "limits", "format": "formats"}
-        edit_faces(**{renamed.get(k, k): v for k, v in options.items()})
+        parser = command_parser(edit_faces, "edit.py", EDIT, EDIT_HEADINGS)
+        parser.add_argument("--version", action="version", version=VERSION)
+        run(edit_faces, parser, arguments)
+
+
+def run(stage: Callable[..., Any], parser: Parser, arguments: list[str]) -> None:
+    """Parse, run the stage, and leave its options beside its result."""
+    options = parser.parse_args(resolve_configs(arguments))
+    config = resolved(parser, options)
+    given = keywords(parser.instantiate(options))
+    if "trainer" in given:
+        join(given["trainer"])
+    if "trainer" in given or is_rank_zero():  # what takes no Trainer needs no ranks
+        result = stage(**given)
+        if is_rank_zero() and stage is not convert:
+            write_text(config_path(Path(given["out"] or result)), config)
+
+
+def resolved(parser: Parser, options: Namespace) -> str:
+    """The options as YAML that ``--config`` takes; flags of the Trainer that nobody gave are left out."""
+    options, defaults = options.clone(), parser.get_defaults()
+    options.pop("resume", None)  # of this run, not of its result
+    if flags := options.pop("trainer", None):
+        given = {name: value for name, value in vars(flags).items() if value != defaults.trainer.get(name)}
+        if given:
+            options.update(given, "trainer")
+    return str(parser.dump(options, skip_validation=True))
+
+
+def config_path(result: Path) -> Path:
+    """Where the options of a result lie: in a folder ``config.yaml``, beside a file ``NAME.config.yaml``."""
+    return result / "config.yaml" if result.is_dir() else result.with_suffix(".config.yaml")
 
 
 def keywords(options: Namespace) -> dict[str, Any]:
@@ -232,6 +291,8 @@ class one_command:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, UserError):
             fail(str(error))
+        if error is not None and (reason := disk_full(error)) is not None:
+            fail(reason)
         alarm = Alarm.of_this_process
         if alarm is not None and error is not None:
             alarm.ring()

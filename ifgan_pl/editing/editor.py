@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import check_space, check_truncation, device_of, sample_codes, synthesise
 
 Strength = float | Tensor
+Unit = Literal["std", "latent"]
+Mode = Literal["shift", "to"]
 log = logging.getLogger(__name__)
 
 
@@ -127,8 +130,8 @@ class Editor:
         Raises:
             UserError: a request that nothing can satisfy.
         """
-        if mode not in ("shift", "to"):
-            raise UserError(f"unknown mode {mode!r}; known: shift, to")
+        if mode not in get_args(Mode):
+            raise UserError(f"unknown mode {mode!r}; known: {', '.join(get_args(Mode))}")
         names = [self.boundary.attributes[self.boundary.index(name)] for name in changes]
         strengths = torch.stack(
             [torch.as_tensor(s, dtype=codes.dtype, device=codes.device).expand(len(codes)) for s in changes.values()], 1

@@ -1,7 +1,7 @@
-"""What spans faces: one part a face is left on disk by whichever rank edits it, and sheets are made of the parts.
+"""The folder of an edit: the files of each face, the sheets of many faces, and how an interrupted run continues.
 
-A part (a PNG with the columns of the face side by side) is written last: it says that all files of the face are there.
-Thousands of faces never lie in memory together.
+Whichever rank edits a face leaves a part of it, a PNG with its columns side by side, written last: it says that all
+files of the face are there. Sheets are made of the parts, so that thousands of faces never lie in memory together.
 """
 
 import csv
@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -19,10 +19,20 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import atomic_path, changed, write_json, write_text
 from ifgan_pl.editing.plan import EditPlan
 from ifgan_pl.images.gallery import gallery_page
-from ifgan_pl.images.sheets import draw_grid, draw_strip, fit
-from ifgan_pl.images.write import ANIMATIONS, STILLS, Pixels, read_provenance, save_animation, save_image
+from ifgan_pl.images.sheets import draw_grid, draw_strip, scale_to_cell
+from ifgan_pl.images.write import (
+    ANIMATIONS,
+    STILLS,
+    Animation,
+    Pixels,
+    Still,
+    read_provenance,
+    save_animation,
+    save_image,
+)
 
-FORMATS = (*STILLS, *ANIMATIONS, "strip", "grid", "html")
+Format = Literal[Still, Animation, "strip", "grid", "html"]
+FORMATS: tuple[str, ...] = get_args(Format)
 CELL = 224
 ROWS_A_STRIP = 12
 GRID = 8
@@ -32,7 +42,7 @@ PARTS = ".parts"
 RECORD = "provenance.json"
 
 
-class Results:
+class EditOutputs:
     """The folder that ``edit.py`` fills.
 
     Args:
@@ -58,7 +68,7 @@ class Results:
         self.formats = tuple(formats)
         self.attributes = list(attributes)
 
-    # -- one run, perhaps in several pieces
+    # -- an interrupted run, and its continuation
 
     def check(self, *, resume: bool) -> bool:
         """Whether everything is there already; writes nothing.
@@ -142,19 +152,19 @@ class Results:
         undone = sum(not p.exists() for p in parts)
         if undone:
             raise UserError(f"{undone} of {len(parts)} faces are not done: run the same command again with --resume")
-        results: list[Path] = []
+        sheets: list[Path] = []
         if "strip" in self.formats:
-            results += self._write_strips()
+            sheets += self._write_strips()
         if "grid" in self.formats:
-            results += self._write_grids()
+            sheets += self._write_grids()
         if "html" in self.formats:
-            results.append(self._write_gallery())
+            sheets.append(self._write_gallery())
         self._write_table()
         for leftover in self.folder.rglob(".*.*"):  # what a killed run was writing
             if leftover.is_file() and leftover.parent.name != PARTS:
                 leftover.unlink()
         shutil.rmtree(self.folder / PARTS)
-        return [*results, self.folder / "edits.csv"]
+        return [*sheets, self.folder / "edits.csv"]
 
     def _pages(self, size: int) -> list[tuple[range, str]]:
         """Positions in pages, and what the name of each page's file ends with."""
@@ -239,4 +249,4 @@ def gallery_image(number: int) -> str:
 
 def side_by_side(images: Sequence[Image.Image], side: int) -> Pixels:
     """Images as cells of one row: (side, side · n, 3)."""
-    return np.concatenate([np.asarray(fit(image, side)) for image in images], axis=1)
+    return np.concatenate([np.asarray(scale_to_cell(image, side)) for image in images], axis=1)

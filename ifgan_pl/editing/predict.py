@@ -1,19 +1,22 @@
 """Edit faces by the thousand, through ``Trainer.predict``: faces are shared out over the ranks, files are numbered."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.cores import workers
 from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch_size
 from ifgan_pl.editing.editor import Editor
-from ifgan_pl.editing.outputs import Results
+from ifgan_pl.editing.outputs import EditOutputs
 from ifgan_pl.generators.sampling import native_resolution
-from ifgan_pl.images.write import to_uint8
+from ifgan_pl.images.write import Pixels, to_uint8
 
 
 class Faces(Dataset[list[int]]):
@@ -33,13 +36,26 @@ class Faces(Dataset[list[int]]):
         return iter(self.batches)
 
 
-class EditTask(pl.LightningModule):
-    """Edit codes by the plan of ``results``, encoding while the next batch is synthesised.
+class EditedFaces(NamedTuple):
+    """A batch of faces: their positions, of each the image (H, W, 3) uint8 of every column, and perhaps its scores."""
+
+    positions: list[int]
+    images: list[list[Pixels]]
+    scores: list[list[list[float]]] | None = None
+
+    @property
+    def samples(self) -> int:
+        """How many faces that is."""
+        return len(self.positions)
+
+
+class EditFaces(pl.LightningModule):
+    """Edit codes by the plan of ``outputs``, which its :class:`FaceWriter` fills.
 
     Args:
         editor: see :class:`Editor`.
         codes: (N, …) as :meth:`Editor.codes` gives them.
-        results: where the images go, checked; its plan says what is done.
+        outputs: where the images go, checked; its plan says what is done.
         scorer: images -> (n, m); gives the scores of ``edits.csv``.
         batch_size: faces a step, or more where a GPU would have less than a micro-batch of images; changes nothing in
             the result.
@@ -49,7 +65,7 @@ class EditTask(pl.LightningModule):
         self,
         editor: Editor,
         codes: Tensor,
-        results: Results,
+        outputs: EditOutputs,
         *,
         scorer: Callable[[Tensor], Tensor] | None = None,
         batch_size: int = 4,
@@ -58,36 +74,37 @@ class EditTask(pl.LightningModule):
         self.generator = editor.generator
         self.editor = editor
         self.codes = codes
-        self.results = results
+        self.outputs = outputs
         self.scorer = scorer
         self.batch_size = batch_size
-        self._writing: list[Future[None]] = []
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The writer."""
+        return [FaceWriter(self.outputs)]
 
     def on_predict_start(self) -> None:
-        """Move what computes to this rank's device and open the encoders."""
+        """Move what computes to this rank's device."""
         for part in (self.generator, self.scorer):
             if isinstance(part, nn.Module):
                 part.to(self.device).eval()
         self.editor.boundary.to(self.device)
         self.codes = self.codes.to(self.device)
-        self._pool = ThreadPoolExecutor(max(2, workers()))
 
     def predict_dataloader(self) -> DataLoader[list[int]]:
         """This rank's share of the faces that are not done yet."""
-        todo = self.results.begin() if self.trainer.is_global_zero else []
+        todo = self.outputs.begin() if self.trainer.is_global_zero else []
         todo = self.trainer.strategy.broadcast(todo)
         mine = todo[self.trainer.global_rank :: self.trainer.world_size]
-        plan = self.results.plan
+        plan = self.outputs.plan
         native, _ = native_resolution(self.generator, plan.resolution)
         least = -(-micro_batch_size(self.device, native) // len(plan.columns))
-        self.batch_size = max(self.batch_size, least)
-        return DataLoader(Faces(mine, self.batch_size), batch_size=None)
+        return DataLoader(Faces(mine, max(self.batch_size, least)), batch_size=None)
 
-    def predict_step(self, positions: list[int], batch_idx: int) -> int:
-        """Edit, synthesise and hand to the encoders. Returns the number of faces done."""
+    def predict_step(self, positions: list[int], batch_idx: int) -> EditedFaces:
+        """Edit and synthesise a batch."""
         if not positions:
-            return 0
-        plan = self.results.plan
+            return EditedFaces([], [])
+        plan = self.outputs.plan
         codes = self.codes[positions]
         edited = [
             self.editor.shifted(codes, column.changes, **plan.options) if column.changes else codes
@@ -97,20 +114,47 @@ class EditTask(pl.LightningModule):
         edited = [c if c.ndim == rows else c[:, None].expand(-1, self.generator.num_ws, -1) for c in edited]
         images = self.editor.images(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
         columns = torch.split(images, len(codes))
-        scores = [map_micro_batches(self.scorer, c).cpu() for c in columns] if self.scorer is not None else None
-        pixels = [to_uint8(c) for c in columns]
-        self._drain(keep=2 * self.batch_size)
-        for row, position in enumerate(positions):
-            face = [p[row] for p in pixels]
-            score = [s[row].tolist() for s in scores] if scores is not None else None
-            self._writing.append(self._pool.submit(self.results.write_face, position, face, score))
-        return len(positions)
+        scores = None
+        if self.scorer is not None:
+            scores = torch.stack([map_micro_batches(self.scorer, c).cpu() for c in columns], dim=1).tolist()
+        pixels = [to_uint8(column) for column in columns]
+        return EditedFaces(positions, [list(face) for face in zip(*pixels, strict=True)], scores)
 
-    def on_predict_end(self) -> None:
-        """Wait for the encoders: a failed write fails the run."""
-        self._drain(keep=0)
-        self._pool.shutdown()
 
-    def _drain(self, keep: int) -> None:
+class FaceWriter(BasePredictionWriter):
+    """Encode and write faces in threads, while the next batch is synthesised."""
+
+    def __init__(self, outputs: EditOutputs) -> None:
+        super().__init__(write_interval="batch")
+        self.outputs = outputs
+        self._pool: ThreadPoolExecutor | None = None
+        self._writing: deque[Future[None]] = deque()
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the threads."""
+        self._pool = ThreadPoolExecutor(max(2, workers()))
+
+    def write_on_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: EditedFaces, *_: Any
+    ) -> None:
+        """Hand a batch to the threads, once no more than two batches wait there."""
+        assert self._pool is not None
+        self._finish(keep=2 * prediction.samples)
+        scores: Sequence[Any] = prediction.scores or [None] * prediction.samples
+        for face in zip(prediction.positions, prediction.images, scores, strict=True):
+            self._writing.append(self._pool.submit(self.outputs.write_face, *face))
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Wait for the threads: a face that cannot be written fails the run."""
+        self._finish(keep=0)
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Write no more."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _finish(self, keep: int) -> None:
         while len(self._writing) > keep:
-            self._writing.pop(0).result()
+            self._writing.popleft().result()

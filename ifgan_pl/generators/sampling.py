@@ -1,6 +1,7 @@
 """From (seed, index) to latent codes, and from latent codes to images, whatever the batch size and number of ranks."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.generators.base import Generator
 
+Space = Literal["z", "w", "w+"]
+"""A latent space, as it is called on the command line and in files."""
 BLOCK = 256
 """Indices that share one Philox counter. Another value would give other samples."""
 
@@ -55,10 +58,15 @@ def device_of(generator: Generator) -> torch.device:
     return first.device if isinstance(first, Tensor) else torch.device("cpu")
 
 
-def check_truncation(generator: Generator, truncation: float) -> None:
-    """Raise a UserError for a psi outside [0, 1], or other than 1 where the family has no W, and so no mean code."""
+def check_psi(truncation: float) -> None:
+    """Raise a UserError for a psi outside [0, 1]."""
     if not 0 <= truncation <= 1:
         raise UserError(f"--truncation is psi, from 0 to 1; got {truncation:g}")
+
+
+def check_truncation(generator: Generator, truncation: float) -> None:
+    """Raise a UserError for a psi outside [0, 1], or other than 1 where the family has no W, and so no mean code."""
+    check_psi(truncation)
     if generator.w_mean is None and truncation != 1:
         raise UserError(f"{generator.name} has no W space and so no truncation: give --truncation 1")
 

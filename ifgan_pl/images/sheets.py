@@ -37,7 +37,7 @@ def draw_strip(
         y = top + line * (side + GAP)
         draw.text((left // 2, y + side // 2), label, fill="black", font=font, anchor="mm")
         for column, image in enumerate(images):
-            sheet.paste(fit(image, side), (left + column * (side + GAP), y))
+            sheet.paste(scale_to_cell(image, side), (left + column * (side + GAP), y))
     return sheet
 
 
@@ -58,13 +58,13 @@ def draw_grid(
     sheet, draw, top = _blank(title, columns * (side + GAP) + GAP, ceil(len(images) / columns) * line)
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         x, y = GAP + i % columns * (side + GAP), top + i // columns * line
-        sheet.paste(fit(image, side), (x, y))
+        sheet.paste(scale_to_cell(image, side), (x, y))
         draw.text((x + side // 2, y + side + 11), label, fill="black", font=font, anchor="mm")
     return sheet
 
 
-def fit(image: Image.Image, side: int) -> Image.Image:
-    """An image as a cell."""
+def scale_to_cell(image: Image.Image, side: int) -> Image.Image:
+    """An image of any size as a square cell of ``side`` pixels, Lanczos."""
     if image.size == (side, side):
         return image
     return image.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)

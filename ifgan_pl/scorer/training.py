@@ -10,7 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
@@ -25,6 +24,7 @@ from ifgan_pl.core.checkpoint_io import AtomicCheckpointIO
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import write_json
 from ifgan_pl.core.progress import StepLog
+from ifgan_pl.core.trainer_flags import one_line_refusals
 from ifgan_pl.data.labelled import AttributeData
 from ifgan_pl.scorer.backbones import TorchvisionBackbone
 from ifgan_pl.scorer.metrics import metrics_table
@@ -106,14 +106,12 @@ def scorer_trainer(
     options["plugins"] = as_list(given.get("plugins"))
     if not any(isinstance(plugin, CheckpointIO) for plugin in options["plugins"]):
         options["plugins"].append(AtomicCheckpointIO())
-    try:
+    with one_line_refusals():
         trainer = pl.Trainer(**options)
         if options.get("sync_batchnorm") and trainer.strategy.root_device.type == "cpu":
             if trainer.world_size > 1 and trainer.is_global_zero:
                 log.warning("sync_batchnorm needs GPUs: each rank normalises by its own batch")
             trainer = pl.Trainer(**{**options, "sync_batchnorm": False})
-    except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
-        raise UserError(f"the Trainer refuses its flags: {error}") from None
     return trainer
 
 

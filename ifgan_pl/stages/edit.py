@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from torch import Tensor
 
 from ifgan_pl import __version__
 from ifgan_pl.boundaries.boundary import LinearBoundary
@@ -12,12 +13,12 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.core.resources import find
-from ifgan_pl.editing.editor import Editor, parse_changes
-from ifgan_pl.editing.outputs import FORMATS, Results
+from ifgan_pl.editing.editor import Editor, Mode, Unit, parse_changes
+from ifgan_pl.editing.outputs import FORMATS, EditOutputs, Format
 from ifgan_pl.editing.plan import Column, EditPlan, amount, sweep
-from ifgan_pl.editing.predict import EditTask
+from ifgan_pl.editing.predict import EditFaces
 from ifgan_pl.generators import Generator
-from ifgan_pl.generators.sampling import native_resolution, parse_indices
+from ifgan_pl.generators.sampling import Space, check_psi, native_resolution, parse_indices
 from ifgan_pl.images.write import check_video
 from ifgan_pl.scorer.loading import find_scorer, scorer_inputs
 from ifgan_pl.scores.external import read_latents
@@ -26,32 +27,60 @@ from ifgan_pl.stages.trainer import make_trainer, open_generator
 
 def edit(
     *,
+    attribute: str | None = None,
+    edit: Sequence[str] = (),
+    hold: Sequence[str] = (),
+    range: tuple[float, float] = (-3.0, 3.0),
+    steps: int = 7,
+    unit: Unit = "std",
+    mode: Mode = "shift",
+    metric: Literal["stored", "covariance", "sqrt", "identity"] = "stored",
+    layers: str | None = None,
     generator: str = "ffhq-mobile",
     boundary: str | None = None,
-    attribute: str | None = None,
-    edits: Sequence[str] = (),
-    hold: Sequence[str] = (),
     seeds: str | None = None,
-    latents: str | None = None,
-    space: str | None = None,
     seed: int = 0,
-    limits: tuple[float, float] = (-3.0, 3.0),
-    steps: int = 7,
-    unit: str = "std",
-    mode: str = "shift",
-    metric: str = "stored",
-    layers: str | None = None,
+    latents: str | None = None,
+    space: Space | None = None,
     truncation: float = 0.7,
-    resolution: int | None = None,
-    formats: Sequence[str] = ("png", "strip"),
-    scorer: str | None = None,
     out: str = "results",
+    format: Sequence[Format] = ("png", "strip"),
+    resolution: int | None = None,
+    scorer: str | None = None,
     resume: bool = False,
     batch_size: int = 4,
     compile: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Edit faces and write images; see ``edit.py --help`` for what each option means.
+    """Edit faces along the boundaries of their generator, and write images.
+
+    Args:
+        attribute: one attribute, over --range: smile, age, gender, eyeglasses, pose, …
+        edit: several at once: smile=+2 age=-1.
+        hold: attributes that must not move, or: all.
+        range: lowest and highest strength of --attribute.
+        steps: images over --range.
+        unit: std: standard deviations of the score; latent: the paper's α.
+        mode: shift adds to each face; to moves each face to that value.
+        metric: of the boundary; stored: the one that it was fitted with; identity: the paper's projection.
+        layers: rows of W+ to shift, e.g. 0-7; predictions then no longer apply.
+        generator: name of an embedded generator, or a file.
+        boundary: boundary file; by default the shipped one of the generator.
+        seeds: sample indices, e.g. 0-15,40, by default 0-7; of --latents the rows, by default all.
+        seed: stream of the samples, as in train.py score --seed.
+        latents: codes from elsewhere: .npy or .safetensors; Z, W or W+.
+        space: of --latents; by default the boundary's, or w+ where codes have rows.
+        truncation: psi, 0 to 1.
+        out: folder; must be empty.
+        format: any of these: png, jpg (an image of every face and step); gif, webp, mp4 (an animation of every face,
+            through its steps and back; more --steps make it smoother; mp4 needs PyAV: pip install 'ifgan_pl[video]');
+            strip (labelled sheets, a row a face); grid (labelled sheets, one for each step); html (a gallery).
+        resolution: side of the images: native if the family has it, else averaged down; by default the full one.
+        scorer: adds scores before and after to edits.csv, e.g. scorer-faces.
+        resume: continue an interrupted run in --out.
+        batch_size: faces a step; changes nothing in the result.
+        compile: torch.compile of synthesis: half a minute the first time, pays most on a GPU (needs a C++ compiler).
+        trainer: flags of the Lightning Trainer; ``precision`` is that of synthesis, as in train.py score.
 
     Returns:
         the files to look at; none where a run to resume had finished.
@@ -59,42 +88,24 @@ def edit(
     Raises:
         UserError: a request that nothing can satisfy, or an output folder that is not empty.
     """
-    check_request(attribute, edits, limits, steps, formats, batch_size)
+    check_request(attribute, edit, range, steps, format, batch_size, truncation)
     trainer_ = make_trainer(trainer, "editing faces")
-    faces, numerics = open_generator(generator, trainer_, trainer, compile=compile)
-    found = find(boundary or default_boundary(faces), "checkpoints", (".safetensors",))
-    editor = Editor(faces, LinearBoundary.load(found))
-    if default_name(editor.boundary) not in ("", faces.name):
-        say(f"note: a boundary of {default_name(editor.boundary)} serves {faces.name}: both are {faces.family}")
-    if latents is None:
-        numbers = parse_indices(seeds or "0-7")
-        codes = editor.codes(numbers, seed=seed, truncation=truncation)
-    else:
-        given, _ = read_latents(latents)
-        numbers = parse_indices(seeds) if seeds else list(range(len(given)))
-        if max(numbers) >= len(given):
-            raise UserError(f"{latents} holds {len(given)} codes: --seeds names number {max(numbers)}")
-        codes = editor.codes(latents=given[numbers], space=space, truncation=truncation)
-    title = f"{faces.name}: "
+    model, numerics = open_generator(generator, trainer_, trainer, compile=compile)
+    found = find(boundary or default_boundary(model), "checkpoints", (".safetensors",))
+    editor = Editor(model, LinearBoundary.load(found))
+    if default_name(editor.boundary) not in ("", model.name):
+        say(f"note: a boundary of {default_name(editor.boundary)} serves {model.name}: both are {model.family}")
+    numbers, codes = choose_faces(editor, seeds, latents, seed=seed, space=space, truncation=truncation)
     if attribute is not None:
-        columns = sweep(attribute, *limits, steps, unit=unit, mode=mode)
-        title += attribute
+        columns, what = sweep(attribute, *range, steps, unit=unit, mode=mode), attribute
     else:
-        changes = parse_changes(edits)
+        changes = parse_changes(edit)
         columns = [Column("original", {}), Column("edited", changes)]
-        title += ", ".join(f"{name} {amount(value, unit, mode)}" for name, value in changes.items())
-    title += f", hold {' '.join(hold)}" if hold else ""
-    if layers:
-        say("note: only some layers are shifted, so the score changes that the boundary predicts no longer apply")
-        title += f", layers {layers}"
-    native, _ = native_resolution(faces, resolution)
-    if native != faces.img_resolution:
-        say(f"note: {native}² images of {faces.name} are its cheap native ones, not full synthesis")
-        title += f" ({native}² native)"
+        what = ", ".join(f"{name} {amount(value, unit, mode)}" for name, value in changes.items())
     scorer_model = find_scorer(scorer) if scorer else None
     plan = EditPlan(
         columns=columns,
-        title=title,
+        title=f"{model.name}: {what}{title_notes(model, hold, layers, resolution)}",
         hold="all" if "all" in hold else tuple(hold),
         unit=unit,
         mode=mode,
@@ -103,8 +114,8 @@ def edit(
         truncation=truncation,
         resolution=resolution,
         provenance={
-            "generator": faces.name,
-            "generator_digest": faces.fingerprint,
+            "generator": model.name,
+            "generator_digest": model.fingerprint,
             "boundary": Path(found).name,
             "boundary_digest": file_digest(found),
             "seed": seed if latents is None else None,
@@ -119,14 +130,14 @@ def edit(
         if column.changes:
             editor.shifted(codes[:1], column.changes, **plan.options)
     names = getattr(scorer_model, "attributes", [])
-    results = Results(Path(out), plan, numbers, formats=formats, attributes=names)
-    if results.check(resume=resume):
+    outputs = EditOutputs(Path(out), plan, numbers, formats=format, attributes=names)
+    if outputs.check(resume=resume):
         say(f"edit: up to date ({out})")
         return []
-    task = EditTask(editor, codes, results, scorer=scorer_model, batch_size=batch_size)
-    trainer_.predict(task, return_predictions=False)
+    faces = EditFaces(editor, codes, outputs, scorer=scorer_model, batch_size=batch_size)
+    trainer_.predict(faces, return_predictions=False)
     trainer_.strategy.barrier()
-    files = results.finish() if is_rank_zero() else []
+    files = outputs.finish() if is_rank_zero() else []
     for path in files[:10]:
         say(f"edit: {path}")
     if len(files) > 10:
@@ -134,25 +145,63 @@ def edit(
     return files
 
 
+def choose_faces(
+    editor: Editor, seeds: str | None, latents: str | None, *, seed: int, space: Space | None, truncation: float
+) -> tuple[list[int], Tensor]:
+    """Numbers of the faces to edit, and their codes; see :func:`edit`.
+
+    Raises:
+        UserError: numbers that are not in the file of latents, or codes that do not fit.
+    """
+    if latents is None:
+        numbers = parse_indices(seeds or "0-7")
+        return numbers, editor.codes(numbers, seed=seed, truncation=truncation)
+    given, _ = read_latents(latents)
+    numbers = parse_indices(seeds) if seeds else list(range(len(given)))
+    if max(numbers) >= len(given):
+        raise UserError(f"{latents} holds {len(given)} codes: --seeds names number {max(numbers)}")
+    return numbers, editor.codes(latents=given[numbers], space=space, truncation=truncation)
+
+
+def title_notes(generator: Generator, hold: Sequence[str], layers: str | None, resolution: int | None) -> str:
+    """What the title of sheets says behind the edit; two of these things are said on the screen too."""
+    title = f", hold {' '.join(hold)}" if hold else ""
+    if layers:
+        say("note: only some layers are shifted, so the score changes that the boundary predicts no longer apply")
+        title += f", layers {layers}"
+    native, _ = native_resolution(generator, resolution)
+    if native != generator.img_resolution:
+        say(f"note: {native}² images of {generator.name} are its cheap native ones, not full synthesis")
+        title += f" ({native}² native)"
+    return title
+
+
 def check_request(
     attribute: str | None,
-    edits: Sequence[str],
-    limits: Sequence[float],
+    edit: Sequence[str],
+    range: Sequence[float],
     steps: int,
-    formats: Sequence[str],
+    format: Sequence[str],
     batch_size: int,
+    truncation: float,
 ) -> None:
-    """Refuse what no generator is needed to refuse."""
-    if (attribute is None) == (not edits):
+    """Refuse options that are wrong whatever the generator; see :func:`edit`.
+
+    Raises:
+        UserError: the first of them.
+    """
+    if (attribute is None) == (not edit):
         raise UserError("give either --attribute NAME (over a range) or --edit NAME=STRENGTH … (several at once)")
     if batch_size < 1:
         raise UserError(f"--batch_size must be at least 1, got {batch_size}")
-    if steps < 1 or not np.isfinite(limits).all():
-        raise UserError(f"--steps must be at least 1 and --range two finite numbers, got {steps} and {limits}")
-    unknown = [f for f in formats if f not in FORMATS]
-    if unknown:
-        raise UserError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
-    if "mp4" in formats:
+    if steps < 1:
+        raise UserError(f"--steps must be at least 1, got {steps}")
+    if len(range) != 2 or not np.isfinite(range).all():
+        raise UserError(f"--range: two finite numbers expected, got {' '.join(map(str, range))}")
+    if unknown := [name for name in format if name not in FORMATS]:
+        raise UserError(f"--format: unknown {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    check_psi(truncation)
+    if "mp4" in format:
         check_video()
 
 

@@ -12,12 +12,12 @@ from lightning_fabric import Fabric
 from lightning_fabric.accelerators.cpu import CPUAccelerator
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from ifgan_pl.core.cores import workers
 from ifgan_pl.core.distributed import ALONE, Ranks, ranks_of_group
 from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.trainer_flags import one_line_refusals
 
 FAILED, ENDED = "ifgan_pl/failed", "ifgan_pl/ended"
 """Keys of the store through which ranks meet: the rank that failed first, and how many have ended well."""
@@ -55,10 +55,8 @@ def join(flags: Mapping[str, Any] | None) -> Ranks:
     if group.size > 1:
         return group
     given = {k: v for k, v in (flags or {}).items() if k in ("accelerator", "devices", "num_nodes") and v is not None}
-    try:
+    with one_line_refusals():
         fabric = Fabric(**given)
-    except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
-        raise UserError(f"the Trainer refuses its flags: {error}") from None
     if fabric.world_size == 1:
         return ALONE
     devices = len(getattr(fabric.strategy, "parallel_devices", None) or [0])

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Checkpoint
 
-from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.messages import say
+from ifgan_pl.core.trainer_flags import one_line_refusals
 from ifgan_pl.generators.loading import load_mobile
 from ifgan_pl.generators.preview import PreviewTask, train_preview
 from ifgan_pl.scorer.loading import SCORER, find_scorer
@@ -63,7 +62,5 @@ def preview_trainer(flags: Mapping[str, Any] | None, folder: Path) -> pl.Trainer
         "num_sanity_val_steps": 0,
         "default_root_dir": folder,
     }
-    try:
+    with one_line_refusals():
         return pl.Trainer(**(defaults | given | {"use_distributed_sampler": False}))
-    except (MisconfigurationException, ImportError, ValueError, RuntimeError) as error:
-        raise UserError(f"the Trainer refuses its flags: {error}") from None

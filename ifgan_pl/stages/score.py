@@ -7,7 +7,13 @@ from typing import Any
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.generators import edit_space
-from ifgan_pl.generators.sampling import check_space, check_truncation, check_unconditional, native_resolution
+from ifgan_pl.generators.sampling import (
+    Space,
+    check_space,
+    check_truncation,
+    check_unconditional,
+    native_resolution,
+)
 from ifgan_pl.scorer.loading import SCORER, find_scorer, scorer_inputs
 from ifgan_pl.scores.score_images import score_images
 from ifgan_pl.scores.score_samples import ScoreSamples
@@ -24,7 +30,7 @@ def score(
     num: int = 5000,
     seed: int = 0,
     truncation: float = 0.7,
-    space: str | None = None,
+    space: Space | None = None,
     resolution: int | None = None,
     out: str | None = None,
     block_size: int = 1024,
@@ -44,7 +50,7 @@ def score(
         num: how many faces: sample indices 0 to num - 1.
         seed: stream of the samples; sample i of a seed is the same face on any machine.
         truncation: psi of the sample, 0 to 1; 0.7 gives clean faces, 1 the whole variety.
-        space: latent space of the stored codes (z, w, w+); by default W where the generator has it.
+        space: latent space of the stored codes; by default W where the generator has it.
         resolution: side of the scored images; by default the cheapest native one (for ffhq-mobile the 128² preview;
             1024 scores full synthesis, about ten times slower).
         out: folder of the store, by default runs/default/scores; with ``images`` a CSV, or a folder for scores.csv, by
@@ -71,8 +77,8 @@ def score(
         return table
     out = out or f"{RUN}/scores"
     faces, numerics = open_generator(generator, trainer_, trainer, compile=compile)
-    space = space or edit_space(faces)
-    check_space(faces, space)
+    codes_in = space or edit_space(faces)
+    check_space(faces, codes_in)
     check_truncation(faces, truncation)
     check_unconditional(faces)
     resolution = resolution or faces.resolutions[0]
@@ -82,7 +88,7 @@ def score(
         "generator_name": faces.name,
         "family": faces.family,
         "num_ws": faces.num_ws,
-        "space": space,
+        "space": codes_in,
         "seed": seed,
         "truncation": truncation,
         "resolution": resolution,

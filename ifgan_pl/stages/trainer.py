@@ -1,4 +1,4 @@
-"""What the stages share: who speaks, which scorer, which Trainer, and whether a result is up to date."""
+"""The Trainer and the generator of the stages that predict."""
 
 import platform
 import warnings
@@ -7,12 +7,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.messages import is_rank_zero
 from ifgan_pl.core.numerics import numerics_of
 from ifgan_pl.core.progress import SampleProgress
+from ifgan_pl.core.trainer_flags import one_line_refusals
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.generators.compiled import compiler
 
@@ -48,22 +49,31 @@ def emulates_bfloat16() -> bool:
 
 
 def make_trainer(flags: Mapping[str, Any] | None, progress: str) -> pl.Trainer:
-    """A Trainer for ``predict``: no logger, no checkpoints, a progress bar in samples; ``flags`` are the user's.
+    """A Trainer for ``predict``. Unless the user wants others: no logger, no checkpoints, a progress bar in samples.
 
     The precision is :func:`open_generator`'s: Lightning's would cast the scorer too, and the default dtype of tensors.
+
+    Args:
+        flags: the user's, of the Trainer; their callbacks and loggers are kept.
+        progress: what is being done, for the bar.
+
+    Raises:
+        UserError: flags that the Trainer refuses, such as a device that is not there.
     """
-    defaults: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     given = {k: v for k, v in (flags or {}).items() if v is not None and k != "precision"}
-    show = given.get("enable_progress_bar", True)
-    given["enable_progress_bar"] = False
-    callbacks = [SampleProgress(progress)] if show else []
-    given |= {"callbacks": callbacks, "use_distributed_sampler": False}
-    try:
-        return pl.Trainer(**(defaults | given))
-    except (
-        MisconfigurationException,
-        ImportError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # no such device, srun with other numbers …
-        raise UserError(f"the Trainer refuses its flags: {error}") from None
+    users = given.get("callbacks") or []
+    users = [users] if isinstance(users, pl.Callback) else list(users)
+    own_bar = any(isinstance(callback, ProgressBar) for callback in users)
+    bars = [SampleProgress(progress)] if given.get("enable_progress_bar", True) and not own_bar else []
+    defaults: dict[str, Any] = {
+        "logger": False,
+        "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in users),
+        "enable_model_summary": False,
+    }
+    needed = {
+        "callbacks": [*users, *bars],
+        "enable_progress_bar": own_bar and given.get("enable_progress_bar", True),
+        "use_distributed_sampler": False,
+    }
+    with one_line_refusals():
+        return pl.Trainer(**(defaults | given | needed))

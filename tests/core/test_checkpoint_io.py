@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ifgan_pl.core.checkpoint_io import AtomicCheckpointIO
+from ifgan_pl.core.errors import UserError
 
 
 def test_a_full_disk_leaves_the_checkpoint_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,7 +22,7 @@ def test_a_full_disk_leaves_the_checkpoint_that_was_there(tmp_path: Path, monkey
         raise OSError(errno.ENOSPC, "No space left on device", str(file))
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="the disk is full"):
         writer.save_checkpoint({"epoch": 2}, path)
     assert path.read_bytes() == whole
     assert list(path.parent.iterdir()) == [path]

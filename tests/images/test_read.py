@@ -1,6 +1,5 @@
 """Image files as the scorer sees them: upright, square, RGB, of one size."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from PIL import Image
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.images.read import decode, find_images, read_images, to_float, to_square, warn_of_broken
+from ifgan_pl.images.read import decode, find_images, to_float, to_square, warn_of_broken
 
 RED, BLUE = (250, 0, 0), (0, 0, 250)
 
@@ -92,17 +91,6 @@ def test_images_of_a_folder_are_found_in_order(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no images in .*empty \(.*\.jpg.*\.png"):
         find_images(tmp_path / "empty")
-
-
-def test_images_come_in_batches_without_the_broken_ones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for i in range(5):
-        Image.new("RGB", (4, 4), (50 * i, 0, 0)).save(tmp_path / f"{i}.png")
-    (tmp_path / "2.png").write_text("broken")
-    with caplog.at_level(logging.WARNING):
-        batches = list(read_images(find_images(tmp_path), 4, batch_size=2))
-    assert [[Path(name).stem for name in names] for names, _ in batches] == [["0", "1"], ["3"], ["4"]]
-    assert [images[:, 0, 0, 0].tolist() for _, images in batches] == [[0, 50], [150], [200]]
-    assert caplog.messages == [f"left out 1 broken images: {tmp_path / '2.png'}"]
 
 
 def test_a_warning_counts_all_and_names_five(caplog: pytest.LogCaptureFixture) -> None:

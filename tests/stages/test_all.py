@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ifgan_pl import cli
 from ifgan_pl.core.files import write_json
@@ -44,3 +45,22 @@ def test_every_stage_ends_in_a_report_and_is_up_to_date_afterwards(
     cli.train(arguments)
     text = capsys.readouterr().out
     assert all(f"{stage}: up to date" in text for stage in ("score", "boundary", "report"))
+    # each command by itself leaves its options where those of the others are not
+    store, boundary = ["--scores", str(tmp_path / "run/scores")], str(tmp_path / "run/boundary.safetensors")
+    cli.train(["boundary", *store, "--out", boundary])
+    made_with = ["--generator", "digiface-dcgan", "--scorer", str(tmp_path / "small.ckpt"), "--faces", "2"]
+    cli.train(["report", *made_with, *store, "--boundary", boundary, "--out", str(tmp_path / "run/report")])
+    capsys.readouterr()
+    cli.train(["--config", str(tmp_path / "run/config.yaml")])
+    assert capsys.readouterr().out.count(": up to date") == 3
+    names = ("config.yaml", "report/config.yaml", "boundary.config.yaml")
+    options = [yaml.safe_load((tmp_path / "run" / name).read_text()) for name in names]
+    assert [("num" in given, "faces" in given, "l2" in given) for given in options] == [
+        (True, True, False),
+        (False, True, False),
+        (False, False, True),
+    ]
+    cli.train(["--config", str(tmp_path / "run/config.yaml"), "--faces", "1"])
+    said = capsys.readouterr().out
+    assert "boundary: up to date" in said
+    assert "report: faces 2 -> 1; making it again" in said

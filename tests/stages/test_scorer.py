@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.callbacks import WeightAveraging as Averaging
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -15,7 +16,7 @@ from ifgan_pl import cli
 from ifgan_pl.scorer.loading import load_scorer
 from tests.commands import failure
 from tests.data.files import write_celeba
-from tests.processes import CPU, ROOT, kill, run, start, torchrun
+from tests.processes import CPU, ROOT, SCORE, kill, run, start, torchrun
 from tests.scorer.toys import Witness, only, write_toy_config
 
 CELEBA = """
@@ -154,3 +155,35 @@ def test_a_printed_config_trains_the_same_scorer(tmp_path: Path, capsys: pytest.
         assert torch.equal(value, two["state_dict"][name]), name
     metrics = [json.loads((tmp_path / name / "s.json").read_text()) for name in ("one", "two")]
     assert str(metrics[0]) == str(metrics[1])  # NaN where labels of one class only report
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """Options of a scorer of 24 small faces with labels that mean nothing, as YAML."""
+    cli.train([*SCORE, "--num", "24", "--pictures", "--out", str(tmp_path / "s"), *CPU])
+    images = sorted(path.name for path in (tmp_path / "s" / "pictures").iterdir())
+    rows = [f"{name},{i % 2},{i}" for i, name in enumerate(images)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,light,level", *rows]))
+    init_args = {"images": str(tmp_path / "s" / "pictures"), "table": str(tmp_path / "labels.csv"), "image_size": 32}
+    init_args |= {"attributes": {"light": "binary", "level": "continuous"}, "cache_dir": str(tmp_path / "cache")}
+    data = {"class_path": "ifgan_pl.data.TableData", "init_args": init_args | {"batch_size": 8}}
+    trainer = {"max_epochs": 1, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    options = {"data": data, "backbone": "small8", "image_size": 32, "trainer": trainer}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(options))
+    return tmp_path / "mine.yaml"
+
+
+def test_the_options_that_a_run_leaves_train_the_same_scorer(settings: Path, tmp_path: Path) -> None:
+    cli.train(["scorer", "--config", str(settings), "--lr", "0.01", "--out", str(tmp_path / "a" / "a.ckpt")])
+    config = tmp_path / "a" / "a.config.yaml"
+    assert yaml.safe_load(config.read_text())["lr"] == 0.01
+    cli.train(["scorer", "--config", str(config), "--out", str(tmp_path / "b" / "a.ckpt")])
+    a, b = (torch.load(tmp_path / name / "a.ckpt", weights_only=True)["state_dict"] for name in ("a", "b"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert (tmp_path / "b" / "a.json").read_bytes() == (tmp_path / "a" / "a.json").read_bytes()
+
+
+def test_there_must_be_something_to_resume(settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["scorer", "--config", str(settings), "--resume", "--out", str(tmp_path / "a" / "a.ckpt")]
+    assert "nothing to resume: no such file: " in failure(cli.train, capsys, *arguments)
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,84 @@
+"""Edits through a Trainer: what the module returns is what its writer writes, beside the synthesis of the next."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.editing.editor import Editor
+from ifgan_pl.editing.outputs import EditOutputs
+from ifgan_pl.editing.plan import Column, EditPlan
+from ifgan_pl.editing.predict import EditedFaces, EditFaces
+from ifgan_pl.generators import load_generator
+from ifgan_pl.images.write import Pixels, to_uint8
+
+PLAN = EditPlan([Column("original", {}), Column("edited", {"a": 1.0})], "t", unit="latent", truncation=1.0)
+
+
+@pytest.fixture(scope="module")
+def editor() -> Editor:
+    normals = torch.nn.functional.normalize(torch.randn(2, 100, generator=torch.Generator().manual_seed(0)))
+    return Editor(load_generator("digiface-dcgan"), LinearBoundary(normals, attributes=["a", "b"], space="z"))
+
+
+def trainer() -> pl.Trainer:
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    return pl.Trainer(accelerator="cpu", **off)  # type: ignore[arg-type]
+
+
+class Watched(EditOutputs):
+    """Notes what is written, on which thread, and fails at one face."""
+
+    def __init__(self, folder: Path, numbers: range, *, fails: int = -1) -> None:
+        super().__init__(folder, PLAN, numbers)
+        self.written: dict[int, list[Pixels]] = {}
+        self.threads: set[int] = set()
+        self.fails = fails
+
+    def write_face(self, position: int, face: list[Pixels], scores: object) -> None:  # type: ignore[override]
+        if position == self.fails:
+            raise UserError("no room")
+        self.written[position] = face
+        self.threads.add(threading.get_ident())
+
+
+def test_what_a_step_returns_is_written_by_other_threads(editor: Editor, tmp_path: Path) -> None:
+    codes = editor.codes(range(7), truncation=1)
+    outputs = Watched(tmp_path / "out", range(7))
+    trainer().predict(EditFaces(editor, codes, outputs, batch_size=3), return_predictions=False)
+    expected = [
+        to_uint8(editor.images(c, truncation=1)) for c in (codes, editor.shifted(codes, {"a": 1.0}, unit="latent"))
+    ]
+    assert sorted(outputs.written) == [*range(7)]
+    for position, face in outputs.written.items():
+        assert all((image == column[position]).all() for image, column in zip(face, expected, strict=True))
+    assert threading.get_ident() not in outputs.threads
+
+
+def test_predictions_are_faces_for_who_asks_for_them(editor: Editor, tmp_path: Path) -> None:
+    def brightness(images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
+
+    codes = editor.codes(range(3), truncation=1)
+    faces = EditFaces(editor, codes, Watched(tmp_path / "out", range(3)), scorer=brightness, batch_size=2)
+    predictions: Any = trainer().predict(faces)
+    assert all(isinstance(batch, EditedFaces) for batch in predictions)
+    assert [batch.samples for batch in predictions] == [2, 1]
+    assert predictions[1].positions == [2]
+    scores = torch.tensor(predictions[1].scores)
+    assert scores.shape == (1, 2, 3)  # faces, columns, attributes
+    pixels = torch.tensor(predictions[1].images[0][1]).float().mean(dim=(0, 1)) / 127.5 - 1
+    torch.testing.assert_close(scores[0, 1], pixels, atol=1e-2, rtol=0)
+
+
+def test_a_face_that_cannot_be_written_fails_the_run(editor: Editor, tmp_path: Path) -> None:
+    outputs = Watched(tmp_path / "out", range(40), fails=1)
+    with pytest.raises(UserError, match="no room"):
+        trainer().predict(EditFaces(editor, editor.codes(range(40), truncation=1), outputs, batch_size=1))
+    assert len(outputs.written) < 39  # it stops early
+    assert not [thread for thread in threading.enumerate() if "ThreadPoolExecutor" in thread.name]
