@@ -75,8 +75,10 @@ class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
         super().add_usage("%(prog)s [options]", [], [], prefix)
 
     def _expand_help(self, action: Action) -> str:
-        said = action.help or ""
-        notes = super()._expand_help(action).removeprefix(said)
+        said, expanded = action.help or "", super()._expand_help(action)
+        if not expanded.startswith(said):  # --help itself
+            return expanded
+        notes = expanded.removeprefix(said)
         notes = re.sub(r"(, )?default: (null|False|\[\])(?=[,)])", "", notes)
         notes = re.sub(r"type: Optional\[(.*)\](?=[,)])|type: (.*) \| null", r"type: \1\2", notes)
         if "{" in str(action.metavar or action.choices):  # which lists the choices
