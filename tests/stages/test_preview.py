@@ -16,7 +16,7 @@ def test_two_ranks_write_the_file_of_one(tmp_path: Path) -> None:
     cli.train([*PREVIEW, "--out", str(tmp_path / "one.safetensors")])
     printed = run(torchrun(str(ROOT / "train.py"), *PREVIEW, "--out", str(tmp_path / "two" / "two.safetensors")))
     assert printed.count("preview: ") == 1
-    assert [path.name for path in (tmp_path / "two").iterdir()] == ["two.safetensors"]
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {"two.safetensors", "two.config.yaml"}
     (one, about_one), (two, about_two) = (
         load_tensors(tmp_path / f) for f in ("one.safetensors", "two/two.safetensors")
     )

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ifgan_pl import cli
 from ifgan_pl.scorer.loading import load_scorer
-from tests.commands import failure
+from tests.commands import failure, file_size_limit
 from tests.data.files import write_celeba
 from tests.processes import CPU, ROOT, SCORE, kill, run, start, torchrun
 from tests.scorer.toys import Witness, only, write_toy_config
@@ -187,3 +187,17 @@ def test_there_must_be_something_to_resume(settings: Path, tmp_path: Path, capsy
     arguments = ["scorer", "--config", str(settings), "--resume", "--out", str(tmp_path / "a" / "a.ckpt")]
     assert "nothing to resume: no such file: " in failure(cli.train, capsys, *arguments)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_trains_once_there_is_room(
+    settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.train(["scorer", "--config", str(settings), "--out", str(tmp_path / "a" / "a.ckpt")])  # fills the cache, too
+    out = tmp_path / "b" / "a.ckpt"
+    with file_size_limit(16):
+        line = failure(cli.train, capsys, "scorer", "--config", str(settings), "--out", str(out))
+    assert "last.ckpt cannot be written: the disk may be full; make room and run the same command again" in line
+    assert not list((tmp_path / "b" / "checkpoints").iterdir())
+    assert not out.exists()
+    cli.train(["scorer", "--config", str(settings), "--out", str(out)])
+    assert out.with_suffix(".json").read_bytes() == (tmp_path / "a" / "a.json").read_bytes()
