@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +41,25 @@ def run(command: list[str]) -> str:
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout + result.stderr
+
+
+def srun(*arguments: str, ranks: int = 2) -> list[subprocess.Popen[str]]:
+    """The tasks of a SLURM job on one node, as srun describes them to each."""
+    job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "faces", "SLURM_NTASKS": str(ranks), "SLURM_NNODES": "1"}
+    job |= {"SLURM_NTASKS_PER_NODE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    tasks = []
+    for rank in range(ranks):
+        place = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NODEID": "0"}
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        command = [sys.executable, *arguments]
+        tasks.append(subprocess.Popen(command, env=environment() | job | place, **options))  # type: ignore[call-overload]
+    return tasks
+
+
+def outputs(tasks: Sequence[subprocess.Popen[str]], timeout: float = 300) -> list[tuple[int, str]]:
+    """Exit status and output of each task."""
+    texts = [task.communicate(timeout=timeout)[0] for task in tasks]
+    return [(task.returncode, text) for task, text in zip(tasks, texts, strict=True)]
 
 
 def ranks(process: subprocess.Popen[bytes]) -> list[int]:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.scores.store import ScoreStore
 from ifgan_pl.stages.launch import join
 from tests.commands import contents
-from tests.processes import CPU, ROOT, SCORE, environment, free_port, run, torchrun
+from tests.processes import CPU, ROOT, SCORE, environment, outputs, run, srun, torchrun
 
 FAKE = """
 import os, time, torch
@@ -36,25 +35,6 @@ class Colours:  # stands for a user's own scorer
             time.sleep(0.05)  # it would take minutes
         return images.mean((2, 3))[:, [0, 2]]
 """
-
-
-def srun(*arguments: str, ranks: int = 2) -> list[subprocess.Popen[str]]:
-    """The tasks of a SLURM job on one node, as srun describes them to each."""
-    job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "faces", "SLURM_NTASKS": str(ranks), "SLURM_NNODES": "1"}
-    job |= {"SLURM_NTASKS_PER_NODE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    tasks = []
-    for rank in range(ranks):
-        place = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NODEID": "0"}
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        command = [sys.executable, *arguments]
-        tasks.append(subprocess.Popen(command, env=environment() | job | place, **options))  # type: ignore[call-overload]
-    return tasks
-
-
-def outputs(tasks: Sequence[subprocess.Popen[str]], timeout: float = 300) -> list[tuple[int, str]]:
-    """Exit status and output of each task."""
-    texts = [task.communicate(timeout=timeout)[0] for task in tasks]
-    return [(task.returncode, text) for task, text in zip(tasks, texts, strict=True)]
 
 
 def assert_same_run(several: Path, one: Path) -> None:
