@@ -16,7 +16,7 @@ from ifgan_pl import cli
 from ifgan_pl.scorer.loading import load_scorer
 from tests.commands import failure, file_size_limit
 from tests.data.files import write_celeba
-from tests.processes import CPU, ROOT, SCORE, kill, run, start, torchrun
+from tests.processes import CPU, ROOT, SCORE, kill, outputs, run, srun, start, torchrun
 from tests.scorer.toys import Witness, only, write_toy_config
 
 CELEBA = """
@@ -66,9 +66,11 @@ def test_metrics_are_a_table_and_are_logged(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_run_on_two_ranks_killed_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None:
-    command = torchrun(str(ROOT / "train.py"), *toy(tmp_path, epochs=12))
-    run([*command, "--out", str(tmp_path / "whole" / "s.ckpt")])
-    part = [*command, "--out", str(tmp_path / "part" / "s.ckpt")]
+    """The whole run under srun, the killed one under torchrun: what starts the ranks leaves no trace either."""
+    command = [str(ROOT / "train.py"), *toy(tmp_path, epochs=12), "--out"]
+    whole_run = outputs(srun(*command, str(tmp_path / "whole" / "s.ckpt")))
+    assert [status for status, _ in whole_run] == [0, 0], whole_run
+    part = torchrun(*command, str(tmp_path / "part" / "s.ckpt"))
     process = start(part)
     last = tmp_path / "part" / "checkpoints" / "last.ckpt"
     deadline = time.time() + 120
