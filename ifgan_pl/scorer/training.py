@@ -92,8 +92,8 @@ def scorer_trainer(
     options: dict[str, Any] = {"max_epochs": 30, "num_sanity_val_steps": 0, "use_distributed_sampler": False}
     options |= {"default_root_dir": folder} | given
     if "logger" not in given:
-        loggers = {"metrics": CSVLogger, "tensorboard": TensorBoardLogger}
-        options["logger"] = [logger(folder, name=name, version="") for name, logger in loggers.items()]
+        tensorboard = TensorBoardLogger(folder, name="tensorboard", version="")  # adds a file; a CSV would be replaced
+        options["logger"] = [CSVLogger(folder, name="metrics"), tensorboard]
     options["callbacks"] = training_callbacks(
         as_list(given.get("callbacks")),
         Path(folder) / "checkpoints",

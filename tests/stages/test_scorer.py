@@ -56,7 +56,7 @@ def test_metrics_are_a_table_and_are_logged(tmp_path: Path, capsys: pytest.Captu
     assert "| continuous | mae | r |" in text
     metrics = json.loads((tmp_path / "run" / "s.json").read_text())
     assert f"| level | {metrics['mae/level']:.3f} | {metrics['r/level']:.3f} |" in text
-    with open(tmp_path / "run" / "metrics" / "metrics.csv", newline="") as file:
+    with open(tmp_path / "run" / "metrics" / "version_0" / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len([row for row in rows if row["val/mae/level"]]) == 4  # three epochs, and the end
     assert float(rows[-1]["test/mae/level"]) == pytest.approx(metrics["mae/level"])
@@ -86,6 +86,7 @@ def test_a_run_on_two_ranks_killed_and_resumed_ends_with_the_same_bits(tmp_path:
     for name, value in whole["state_dict"].items():
         assert torch.equal(value, resumed["state_dict"][name]), name
     assert (tmp_path / "whole" / "s.json").read_text() == (tmp_path / "part" / "s.json").read_text()
+    assert len(list((tmp_path / "part" / "metrics").glob("version_*/metrics.csv"))) == 2  # the first part's are kept
 
 
 def test_the_paper_s_scorer_on_celeba_in_miniature(tmp_path: Path) -> None:
