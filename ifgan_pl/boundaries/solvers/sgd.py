@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint, ProgressBar, RichProgressBar
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -16,7 +16,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from ifgan_pl.boundaries.solvers.losses import LOSSES, masked_loss
 from ifgan_pl.boundaries.solvers.moments import Moments, Rows, moments
 from ifgan_pl.boundaries.solvers.solution import Solution
+from ifgan_pl.core.checkpoint_io import AtomicCheckpointIO
 from ifgan_pl.core.distributed import Reduce, alone
+from ifgan_pl.core.progress import StepLog
+from ifgan_pl.core.trainer_flags import one_line_refusals
 
 BLOCK = 16384
 """Rows that are read, and mixed, at once."""
@@ -257,10 +260,12 @@ class SGD:
             defaults["logger"] = CSVLogger(self.folder, name="logs")
             if not any(isinstance(callback, Checkpoint) for callback in callbacks):
                 where = self.folder / "checkpoints"
-                callbacks.append(ModelCheckpoint(where, save_last=True, enable_version_counter=False))
-        if given.get("enable_progress_bar", True) and not any(isinstance(c, ProgressBar) for c in callbacks):
-            callbacks.append(RichProgressBar())
-        return pl.Trainer(**(defaults | given), callbacks=callbacks)
+                each_epoch: dict[str, Any] = {"save_last": True, "save_top_k": 0, "save_on_train_epoch_end": True}
+                callbacks.append(ModelCheckpoint(where, enable_version_counter=False, **each_epoch))
+        if given.get("enable_progress_bar", True):
+            callbacks.append(StepLog())
+        with one_line_refusals():
+            return pl.Trainer(**({"plugins": [AtomicCheckpointIO()]} | defaults | given), callbacks=callbacks)
 
 
 class BlockData(pl.LightningDataModule):

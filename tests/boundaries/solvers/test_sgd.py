@@ -56,7 +56,8 @@ def test_an_interrupted_run_continues_to_the_same_planes(tmp_path: Path) -> None
 
     def run(folder: Path, *callbacks: Callback) -> solvers.Solution:
         flags = QUIET | {"max_epochs": 5, "callbacks": list(callbacks)}
-        return SGD("hinge", batch_size=100, trainer=flags, folder=folder)(codes, scores.sign(), l2=0.01)
+        solver = SGD("hinge", batch_size=100, trainer=flags, folder=folder)
+        return solver(codes[:900], scores[:900].sign(), l2=0.01, held_out=scores[:900].sign())
 
     whole = run(tmp_path / "whole")
     with pytest.raises(RuntimeError, match="killed"):
