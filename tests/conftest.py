@@ -7,12 +7,16 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from ifgan_pl import cli
 from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import write_json
 from ifgan_pl.generators import EMBEDDED, Generator, load_generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.generators.wheels import cached_weights
 from ifgan_pl.scorer.module import FacialAttributeScorer
-from tests.processes import ROOT
+from tests.processes import CPU, ROOT
+
+SCORER_METRICS = {"accuracy/smile": 0.987, "auroc/smile": 0.991, "mae/age": 3.25, "r/age": 0.5, "loss": 1.0}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,7 +50,8 @@ def dcgan() -> Generator:
 def small_scorer(dcgan: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of an untrained scorer: random features of an image under the names of the five attributes.
 
-    On faces of ``digiface-dcgan`` each has a standard deviation of 1, and half of them lie on either side of 0.
+    On faces of ``digiface-dcgan`` each has a standard deviation of 1, and half of them lie on either side of 0. Beside
+    it stand invented metrics, as a training would have written them.
     """
     attributes = {"eyeglasses": "binary", "smile": "binary", "male": "binary", "age": "continuous", "yaw": "continuous"}
     torch.manual_seed(0)
@@ -60,4 +65,15 @@ def small_scorer(dcgan: Generator, tmp_path_factory: pytest.TempPathFactory) -> 
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_model_summary=False, enable_progress_bar=False)
     trainer.strategy.connect(model)
     trainer.save_checkpoint(path, weights_only=True)
+    write_json(path.with_suffix(".json"), SCORER_METRICS)
     return path
+
+
+@pytest.fixture(scope="session")
+def small_run(small_scorer: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """What ``train.py`` made of 200 faces of ``digiface-dcgan`` and the small scorer: the folder, and its arguments."""
+    folder = tmp_path_factory.mktemp("run")
+    arguments = ["--generator", "digiface-dcgan", "--truncation", "1", "--num", "200", "--faces", "2"]
+    arguments += ["--scorer", str(small_scorer), "--out", str(folder), *CPU]
+    cli.train(arguments)
+    return folder, arguments

@@ -141,7 +141,7 @@ def test_every_module_has_its_test_file() -> None:
     assert named <= places.keys(), f"no such modules: {named - places.keys()}"
     mirrored = {name: place.with_name(f"test_{place.name}") for name, place in places.items()}
     there = {name for name, test in mirrored.items() if (ROOT / "tests" / test).is_file()}
-    assert not named & there, "these have a test file of their own by now"
+    assert not named & there, f"these have a test file of their own by now: {named & there}"
     assert all((ROOT / "tests" / test).is_file() for test in TESTED_BY.values())
     missing = sorted(str(mirrored[name]) for name in places.keys() - named - there if not name.endswith("__init__.py"))
     assert not missing, f"tests/ lacks {', '.join(missing)}"

@@ -37,6 +37,8 @@ def report(
     Returns:
         the page.
     """
+    if faces < 1:
+        raise UserError(f"--faces must be at least 1, got {faces}")
     store = open_scores(scores)
     inputs = {"boundary": digest_of(boundary), "scores": json_digest(store.inputs), "num": store.num, "faces": faces}
     page = Path(out) / "index.html"
