@@ -13,11 +13,11 @@ from tests.processes import CPU
 
 
 def failure(command: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The single line that a mistake prints, whether or not a generator was fetched before it."""
+    """The single line that a mistake prints."""
     with pytest.raises(SystemExit) as exit_:
         command(list(arguments))
     assert exit_.value.code == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line and not line.startswith("fetching ")]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
     assert len(lines) == 1, lines
     return lines[0]
 
