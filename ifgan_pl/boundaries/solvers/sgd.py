@@ -253,19 +253,21 @@ class SGD:
         callbacks = given.pop("callbacks", None) or []
         callbacks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
         defaults: dict[str, Any] = {"max_epochs": 20, "enable_model_summary": False, "num_sanity_val_steps": 0}
-        defaults |= {"reload_dataloaders_every_n_epochs": 1, "use_distributed_sampler": False, "log_every_n_steps": 1}
+        defaults |= {"log_every_n_steps": 1, "plugins": [AtomicCheckpointIO()]}
+        needed = {"reload_dataloaders_every_n_epochs": 1, "use_distributed_sampler": False}  # an order for each epoch
         if self.folder is None:
             defaults |= {"logger": False, "enable_checkpointing": False}
         else:
             defaults["logger"] = CSVLogger(self.folder, name="logs")
             if not any(isinstance(callback, Checkpoint) for callback in callbacks):
                 where = self.folder / "checkpoints"
-                each_epoch: dict[str, Any] = {"save_last": True, "save_top_k": 0, "save_on_train_epoch_end": True}
-                callbacks.append(ModelCheckpoint(where, enable_version_counter=False, **each_epoch))
+                callbacks.append(
+                    ModelCheckpoint(where, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+                )
         if given.get("enable_progress_bar", True):
             callbacks.append(StepLog())
         with one_line_refusals():
-            return pl.Trainer(**({"plugins": [AtomicCheckpointIO()]} | defaults | given), callbacks=callbacks)
+            return pl.Trainer(**(defaults | given | needed), callbacks=callbacks)
 
 
 class BlockData(pl.LightningDataModule):
