@@ -66,7 +66,7 @@ def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
         else:
             return image.convert("RGB")
         shown = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-    except ImageCms.PyCMSError as error:
+    except (ImageCms.PyCMSError, OSError) as error:
         log.warning("its colour profile cannot be used (%s): colours are approximate", error)
         return image.convert("RGB")
     assert shown is not None  # it is where the image isn't converted in place

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,9 @@ class Face:
 
     photo: "Photo"
     points: Points
-    landmarks: Points | None = None
-    box: Points = field(default_factory=lambda: np.zeros(4))
-    quad: Points = field(default_factory=lambda: np.zeros((4, 2)))
+    landmarks: Points | None
+    box: Points
+    quad: Points
 
     def aligned(self, size: int = 1024) -> Pixels:
         """The face as FFHQ's images show faces, (size, size, 3) uint8."""
@@ -133,7 +133,7 @@ def open_photo(path: str | Path, *, points: ArrayLike | None = None) -> Photo:
         except UserError:
             raise
         except UnidentifiedImageError:
-            raise UserError(f"{path} is no image that can be read: save it as JPEG, PNG or WebP") from None
+            raise UserError(f"{path} is no image, or a broken one: save it as JPEG, PNG or WebP") from None
         except Image.DecompressionBombError:
             raise UserError(f"{path} is too large to be a photograph: make it smaller first") from None
         except Exception as error:  # decoders fail in every way on a broken file

@@ -1,5 +1,7 @@
 """An edited aligned face goes back into the photograph that it was cut from: the change alone is carried over."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,6 +16,8 @@ RIM, FEATHER = 0.01, 0.14
 """The change is nought up to RIM from the quad's edges, and whole from RIM + FEATHER inwards, in sides of the quad."""
 GRID, REACH = 64, 0.12
 """Colours are matched on a grid of GRID², by a Gaussian of standard deviation REACH, in sides of the quad."""
+STEADINESS = 300.0
+"""Variance of colours at the rim, in squared levels, below which a gain of 1 is preferred to the one that fits."""
 ROWS = 256
 """Rows of the photograph that are changed at once."""
 
@@ -21,8 +25,8 @@ ROWS = 256
 def paste(
     pixels: Pixels,
     quad: Points,
-    before: NDArray[np.generic],
-    after: NDArray[np.generic],
+    before: NDArray[Any],
+    after: NDArray[Any],
     *,
     match: bool = False,
 ) -> Pixels:
@@ -36,16 +40,16 @@ def paste(
         quad: (4, 2), where the aligned image lies in it.
         before, after: (S, S, 3) of any dtype, values 0 to 255: the aligned image, or what a generator made of it,
             without and with the edit.
-        match: take the change's low frequencies at the rim out of it, where colours should agree and do not.
+        match: match the colours at the rim first, see :func:`match_colours`.
 
     Returns:
         (H, W, 3) uint8.
     """
     if before.shape != after.shape or before.ndim != 3 or before.shape != (len(before), len(before), 3):
         raise ValueError(f"before is {before.shape}, after {after.shape}; expected both (S, S, 3)")
-    change = np.subtract(after, before, dtype=np.float32)
     if match:
-        change = change - rim_colours(change, _seen(pixels, quad))
+        after = match_colours(before, after, _seen(pixels, quad))
+    change = np.subtract(after, before, dtype=np.float32)
     change = change * feather(len(change))[..., None]
     result = pixels.copy()
     lowest, highest = np.floor(quad.min(0)).astype(int), np.ceil(quad.max(0)).astype(int) + 1
@@ -90,24 +94,39 @@ def feather(size: int) -> NDArray[np.float32]:
     return np.outer(ramp, ramp).astype(np.float32)
 
 
-def rim_colours(change: Change, seen: NDArray[np.float64]) -> Change:
-    """The change's low frequencies at the rim, continued inwards: (S, S, 3).
+def match_colours(before: NDArray[Any], after: NDArray[Any], seen: NDArray[np.float64] | None = None) -> Change:
+    """``after`` with the colours of ``before`` at the rim, continued inwards, so that a paste shows no seam.
+
+    A gain and an offset for each channel first (least squares over the rim), then what differs in low frequencies.
+    It takes an edit of the rim back: for images that should agree there, but do not.
 
     Args:
-        change: (S, S, 3).
-        seen: (GRID, GRID), the share of each cell that the photograph shows.
+        before, after: (S, S, 3), values 0 to 255.
+        seen: (GRID, GRID) in [0, 1], the cells that count; ``None``: all.
+
+    Returns:
+        (S, S, 3) float32.
     """
     place = (np.arange(GRID) + 0.5) / GRID
     nearness = np.exp(-(((place[:, None] - place) / REACH) ** 2) / 2)
-    weights = np.maximum(1 - feather(GRID), 0) * seen + 1e-12
+    weights = (1 - feather(GRID)) * (1 if seen is None else seen) + 1e-12
     near = nearness @ weights @ nearness
     planes = []
-    for plane in np.moveaxis(change, 2, 0):
-        cells = np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((GRID, GRID), Image.Resampling.BOX))
-        smooth = nearness @ (weights * cells) @ nearness / near
-        image = Image.fromarray(smooth.astype(np.float32)).resize(plane.shape, Image.Resampling.BICUBIC)
-        planes.append(np.asarray(image))
-    return np.stack(planes, axis=2)
+    for old, new in zip(np.moveaxis(before, 2, 0), np.moveaxis(after, 2, 0), strict=True):
+        target, source = _resized(old, GRID, Image.Resampling.BOX), _resized(new, GRID, Image.Resampling.BOX)
+        mean, target_mean = np.average(source, weights=weights), np.average(target, weights=weights)
+        covariance = np.average((source - mean) * (target - target_mean), weights=weights)
+        gain = (covariance + STEADINESS) / (np.average((source - mean) ** 2, weights=weights) + STEADINESS)
+        offset = target_mean - gain * mean
+        rest = nearness @ (weights * (gain * source + offset - target)) @ nearness / near
+        planes.append(gain * new + offset - _resized(rest, len(after), Image.Resampling.BICUBIC))
+    return np.stack(planes, axis=2).astype(np.float32)
+
+
+def _resized(plane: NDArray[Any], size: int, method: Image.Resampling) -> NDArray[np.float64]:
+    """A plane (S, S) at another size."""
+    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    return np.asarray(image.resize((size, size), method), np.float64)
 
 
 def _seen(pixels: Pixels, quad: Points) -> NDArray[np.float64]:

@@ -15,7 +15,8 @@ from ifgan_pl.core.files import METADATA_KEY, atomic_path
 from ifgan_pl.images.write import DESCRIPTION
 from ifgan_pl.photos.faces import Photo
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+LARGEST = {".jpg": 65_500, ".jpeg": 65_500, ".png": 2**31 - 1, ".webp": 16_383}
+"""The kinds of files that photographs are written as, and the pixels that a side of theirs may have."""
 XMP_KEY = "XML:com.adobe.xmp"
 
 
@@ -34,8 +35,10 @@ def save_photo(path: str | Path, photo: Photo, pixels: NDArray[np.uint8], proven
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"{path}: photographs are written as {', '.join(SUFFIXES)}")
+    if suffix not in LARGEST:
+        raise UserError(f"{path}: photographs are written as {', '.join(LARGEST)}")
+    if max(pixels.shape[:2]) > LARGEST[suffix]:
+        raise UserError(f"{path}: a {suffix} file has at most {LARGEST[suffix]} pixels a side; write .png")
     if pixels.shape != photo.pixels.shape:
         raise ValueError(f"pixels are {pixels.shape}, the photograph {photo.pixels.shape}")
     image = _image(photo, pixels, opaque=suffix in (".jpg", ".jpeg"))
