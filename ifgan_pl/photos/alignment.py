@@ -20,7 +20,7 @@ OVERSAMPLING = 4
 BORDER, PAD, BLUR = 0.1, 0.3, 0.02
 """Margin of the crop, least padding, and standard deviation of the padding's blur, in sides of the quad."""
 FLAT = 0.05
-"""Sine of the least angle between the line of the eyes and the line to the mouth."""
+"""Least area that the lines between the eyes and to the mouth span, in squares of the longer one."""
 
 
 def eyes_and_mouth(landmarks: ArrayLike) -> Points:
@@ -46,14 +46,18 @@ def face_quad(points: ArrayLike) -> Points:
     left, right, mouth = np.asarray(points, np.float64).reshape(3, 2)
     eyes, down = right - left, mouth - (left + right) / 2
     turn = eyes[0] * down[1] - eyes[1] * down[0]
-    if not abs(turn) > FLAT * np.hypot(*eyes) * np.hypot(*down):
+    if not abs(turn) > FLAT * max(eyes @ eyes, down @ down):
         raise UserError("the two eyes and the mouth must be three different points, not on one line")
     if turn < 0:  # the eyes came in the other order
         left, right, eyes = right, left, -eyes
     x = eyes - np.array([-down[1], down[0]])
     x *= max(2 * np.hypot(*eyes), 1.8 * np.hypot(*down)) / np.hypot(*x)
+    return square((left + right) / 2 + 0.1 * down, x)
+
+
+def square(centre: Points, x: Points) -> Points:
+    """The quad (4, 2) around a centre (2,), with x (2,) pointing to the middle of its right side."""
     y = np.array([-x[1], x[0]])
-    centre = (left + right) / 2 + 0.1 * down
     return np.stack([centre - x - y, centre - x + y, centre + x + y, centre + x - y])
 
 

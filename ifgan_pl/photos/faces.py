@@ -158,11 +158,13 @@ def _read(path: Path, file: Image.Image, points: ArrayLike | None) -> Photo:
     jpeg: dict[str, Any] = {}
     if isinstance(file, JpegImagePlugin.JpegImageFile) and file.mode in ("L", "RGB"):
         jpeg = {"qtables": file.quantization, "subsampling": max(JpegImagePlugin.get_sampling(file), 0)}
+    if kind != "TIFF":  # which Pillow closes with the last of its pixels; others may have their EXIF block behind them
+        file.load()
+    exif = _exif(path, file)
     file.load()
     texts = {k: str(v) for k, v in getattr(file, "text", {}).items() if "xmp" not in k and "Raw profile" not in k}
     if isinstance(comment := file.info.get("comment"), bytes):
         texts["comment"] = comment.decode("utf-8", "replace")
-    exif = _exif(path, file)
     image = _upright(file)
     converted = colours.to_rgb(image)
     xmp = image.info.get("xmp")
@@ -195,7 +197,8 @@ def _exif(path: Path, file: Image.Image) -> bytes:
     """A file's EXIF block as it is true of the upright photograph. Pillow leaves out the thumbnail, which shows the
     face before the edit."""
     try:
-        exif = file.getexif()
+        exif = Image.Exif()  # a copy: the file's own is still to say how the pixels lie
+        exif.load(file.getexif().tobytes())
         turned = exif.get(ORIENTATION, 1) in (5, 6, 7, 8)
         for tag in [tag for tag in exif if tag in LAYOUT_TAGS]:
             del exif[tag]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import METADATA_KEY, atomic_path
+from ifgan_pl.core.files import METADATA_KEY, write_bytes
 from ifgan_pl.images.write import DESCRIPTION
 from ifgan_pl.photos.faces import Photo
 
+FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 LARGEST = {".jpg": 65_500, ".jpeg": 65_500, ".png": 2**31 - 1, ".webp": 16_383}
-"""The kinds of files that photographs are written as, and the pixels that a side of theirs may have."""
+"""The kinds of files that photographs are written as, in Pillow's words, and the pixels that their sides may have."""
 XMP_KEY = "XML:com.adobe.xmp"
 
 
@@ -41,7 +43,7 @@ def save_photo(path: str | Path, photo: Photo, pixels: NDArray[np.uint8], proven
         raise UserError(f"{path}: a {suffix} file has at most {LARGEST[suffix]} pixels a side; write .png")
     if pixels.shape != photo.pixels.shape:
         raise ValueError(f"pixels are {pixels.shape}, the photograph {photo.pixels.shape}")
-    image = _image(photo, pixels, opaque=suffix in (".jpg", ".jpeg"))
+    image = _image(photo, pixels, opaque=FORMATS[suffix] == "JPEG")
     options: dict[str, Any] = {"icc_profile": photo.icc, "exif": photo.exif}
     if suffix == ".png":
         options |= {"pnginfo": _texts(photo, provenance), "compress_level": 1}
@@ -50,8 +52,9 @@ def save_photo(path: str | Path, photo: Photo, pixels: NDArray[np.uint8], proven
     else:
         comment = _text(provenance, photo.texts.get("comment"))
         options |= {"comment": comment, "xmp": photo.xmp, **(photo.jpeg or {"quality": 95, "subsampling": 0})}
-    with atomic_path(path) as temporary:
-        image.save(temporary, **options)
+    data = BytesIO()  # not a file: where a disk is full, Pillow's encoders can cut it off and say nothing
+    image.save(data, FORMATS[suffix], **options)
+    write_bytes(path, data.getvalue())
 
 
 def _image(photo: Photo, pixels: NDArray[np.uint8], *, opaque: bool) -> Image.Image:
