@@ -229,7 +229,9 @@ def run(stage: Callable[..., Any], parser: Parser, arguments: list[str]) -> None
     config = resolved(parser, options)
     given = keywords(parser.instantiate(options))
     if "trainer" in given:
-        join(given["trainer"])
+        ranks = join(given["trainer"])
+        if ranks.size > 1:
+            Alarm.of_this_process = Alarm(ranks)
     if "trainer" in given or is_rank_zero():  # what takes no Trainer needs no ranks
         result = stage(**given)
         if is_rank_zero() and stage is not convert:

@@ -40,7 +40,7 @@ def join(flags: Mapping[str, Any] | None) -> Ranks:
     """Become one of the ranks that the Trainer's flags ask for; called by all of them, and again for nothing.
 
     Ranks are processes that torchrun or srun has started, or else that are started here, as a Trainer would start them:
-    the command is run again by each. From then on a rank that fails ends them all.
+    the command is run again by each.
 
     Args:
         flags: of the Trainer; ``accelerator``, ``devices`` and ``num_nodes`` count.
@@ -68,16 +68,15 @@ def join(flags: Mapping[str, Any] | None) -> Ranks:
             )
     os.environ.setdefault("LOCAL_WORLD_SIZE", str(devices))  # torchrun sets it: by it processes share the cores
     fabric.launch()
-    ranks = ranks_of_group()
-    Alarm.of_this_process = Alarm(ranks)
-    return ranks
+    return ranks_of_group()
 
 
 class Alarm(threading.Thread):
     """Watches for ranks that fail and ends this one then, wherever it is waiting.
 
     Attributes:
-        of_this_process: the one that :func:`join` began, if any.
+        of_this_process: that of the command, if it has several ranks; whoever begins it ends it, or ranks that outlive
+            rank 0 would take its end for a failure.
     """
 
     of_this_process: "Alarm | None" = None
