@@ -26,7 +26,8 @@ from ifgan_pl.core.files import write_text
 from ifgan_pl.data.cache import open_array
 from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData, cached_images
 from ifgan_pl.generators import load_generator
-from ifgan_pl.generators.sampling import sample_z, truncated
+from ifgan_pl.generators.sampling import sample_z
+from ifgan_pl.generators.truncation import truncated
 from ifgan_pl.images.read import to_float
 from ifgan_pl.scorer.augment import uniforms
 from ifgan_pl.scorer.loading import load_scorer

@@ -13,11 +13,11 @@ from ifgan_pl.boundaries.solvers.losses import masked_loss
 from ifgan_pl.core.attributes import attribute_index
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import load_tensors, save_tensors
+from ifgan_pl.generators.base import SPACES
 
 METRICS = ("covariance", "sqrt", "identity")
 """Metrics of the least shift: Σ, Σ^½ and I, with Σ the covariance of the codes. In Z they agree."""
 KINDS = ("binary", "continuous")
-SPACES = ("z", "w", "w+")
 FORMAT = "boundary/1"
 STATISTICS = {"lambdas": (), "offsets": (), "score_mean": (), "score_std": (), "calibration": (2,)}
 """Buffers with one row for each attribute, and the rest of their shapes."""

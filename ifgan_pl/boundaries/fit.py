@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ifgan_pl.boundaries.boundary import KINDS, METRICS, SPACES, LinearBoundary
+from ifgan_pl.boundaries.boundary import KINDS, METRICS, LinearBoundary
 from ifgan_pl.boundaries.problem import FitProblem, Penalty, Solver
 from ifgan_pl.boundaries.side_effects import SideEffects, effects_of
 from ifgan_pl.boundaries.solvers import SOLVERS, Solution
@@ -16,6 +16,7 @@ from ifgan_pl.boundaries.targets import SELECTIONS, AttributeSamples
 from ifgan_pl.core.attributes import attribute_index
 from ifgan_pl.core.distributed import ALONE, Ranks
 from ifgan_pl.core.errors import UserError
+from ifgan_pl.generators.base import SPACES
 
 
 def fit_boundary(

@@ -6,7 +6,7 @@ process group exists: what one rank does by itself cannot wait for another.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -58,6 +58,10 @@ class Ranks:
         parts = self.gather(rows.numpy())
         start = sum(len(part) for part in parts[: self.rank])
         return torch.cat([torch.from_numpy(part) for part in parts]), slice(start, start + len(rows))
+
+    def first(self, make: Callable[[], Item]) -> Item:
+        """What the first rank makes, for all; the others wait for it."""
+        return self.gather(make() if self.rank == 0 else cast("Item", None))[0]
 
     def barrier(self) -> None:
         """Wait until every rank is here."""

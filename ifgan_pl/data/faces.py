@@ -18,7 +18,8 @@ from ifgan_pl.data.cache import build_array
 from ifgan_pl.data.labelled import AttributeData, LabelTable
 from ifgan_pl.data.table import parse_labels, parse_split, read_columns
 from ifgan_pl.generators import Generator, load_generator
-from ifgan_pl.generators.sampling import sample_z, truncated
+from ifgan_pl.generators.sampling import sample_z
+from ifgan_pl.generators.truncation import truncated
 from ifgan_pl.images.read import to_square
 
 FACE_ATTRIBUTES = {

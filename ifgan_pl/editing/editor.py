@@ -11,7 +11,8 @@ from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.attributes import canonical
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators.base import Generator
-from ifgan_pl.generators.sampling import check_space, check_truncation, device_of, sample_codes, synthesise
+from ifgan_pl.generators.sampling import check_space, device_of, sample_codes, synthesise
+from ifgan_pl.generators.truncation import check_truncation
 
 Strength = float | Tensor
 Unit = Literal["std", "latent"]

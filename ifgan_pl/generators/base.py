@@ -72,30 +72,6 @@ def edit_space(generator: Generator) -> str:
     return "w" if "w" in generator.spaces else "z"
 
 
-def truncate(w: Tensor, w_mean: Tensor, psi: float, cutoff: int | None = None, num_ws: int = 1) -> Tensor:
-    """``w_mean + psi (w - w_mean)``, on the first ``cutoff`` styles only where that is given (Karras 2019, app. B).
-
-    Args:
-        w: (N, w_dim) or (N, num_ws, w_dim), float.
-        w_mean: (w_dim,).
-        psi: truncation; 1 returns ``w`` itself, 0 the mean code.
-        cutoff: how many styles to truncate; ``None``: all.
-        num_ws: rows of the W+ code that a cutoff makes of a (N, w_dim) input.
-
-    Returns:
-        the shape of ``w``, or (N, num_ws, w_dim) where ``cutoff`` is given.
-    """
-    if psi == 1 and cutoff is None:
-        return w
-    mean = w_mean.to(w)
-    if cutoff is None:
-        return mean + psi * (w - mean)
-    ws = w if w.ndim == 3 else w[:, None].expand(-1, num_ws, -1)
-    scale = w.new_full((ws.shape[1], 1), 1.0)
-    scale[:cutoff] = psi
-    return mean + scale * (ws - mean)
-
-
 def check_codes(w: Tensor, *, dim: int, num_ws: int, name: str) -> None:
     """Raise a ValueError unless latent codes are (N, dim) or, where ``num_ws`` > 1, (N, num_ws, dim)."""
     if not ((w.ndim == 2 and w.shape[1] == dim) or (w.ndim == 3 and w.shape[1:] == (num_ws, dim))):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.generators.base import check_codes, check_resolution, parameter_digest, truncate
+from ifgan_pl.generators.base import check_codes, check_resolution, parameter_digest
 from ifgan_pl.generators.mobile_layers import (
     SLOPE,
     Block,
@@ -21,6 +21,7 @@ from ifgan_pl.generators.mobile_layers import (
     in_strips,
     inverse_haar,
 )
+from ifgan_pl.generators.truncation import truncate
 
 CHANNELS = (512, 512, 512, 512, 256, 128, 64)
 """Hidden channels at 8, 16, …, 512 pixels."""
@@ -79,7 +80,7 @@ class MobileStyleGAN(nn.Module):
         return x
 
     def truncate(self, w: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-        """``w_mean + psi (w - w_mean)``; see :func:`ifgan_pl.generators.base.truncate`."""
+        """``w_mean + psi (w - w_mean)``; see :func:`ifgan_pl.generators.truncation.truncate`."""
         return truncate(w, self.w_mean, psi, cutoff, self.num_ws)
 
     def hidden(self, ws: Tensor, blocks: int) -> Tensor:

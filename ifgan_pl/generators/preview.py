@@ -17,7 +17,8 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import save_tensors
 from ifgan_pl.generators.mobile import PREVIEW_BLOCK, MobileStyleGAN
 from ifgan_pl.generators.mobile_layers import ModulatedPointwise, PreviewHead, SeparableConv
-from ifgan_pl.generators.sampling import sample_z, synthesise, truncated
+from ifgan_pl.generators.sampling import sample_z, synthesise
+from ifgan_pl.generators.truncation import truncated
 
 TRUNCATIONS = (0.5, 0.7, 0.7, 0.85, 1.0)
 """Truncation psi of the training samples: sample i has the i-th of these, cyclically."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.generators.base import Generator
+from ifgan_pl.generators.truncation import check_truncation
 
 Space = Literal["z", "w", "w+"]
 """A latent space, as it is called on the command line and in files."""
@@ -56,19 +57,6 @@ def device_of(generator: Generator) -> torch.device:
     parameters = getattr(generator, "parameters", None)
     first = next(iter(parameters()), None) if parameters is not None else None
     return first.device if isinstance(first, Tensor) else torch.device("cpu")
-
-
-def check_psi(truncation: float) -> None:
-    """Raise a UserError for a psi outside [0, 1]."""
-    if not 0 <= truncation <= 1:
-        raise UserError(f"--truncation is psi, from 0 to 1; got {truncation:g}")
-
-
-def check_truncation(generator: Generator, truncation: float) -> None:
-    """Raise a UserError for a psi outside [0, 1], or other than 1 where the family has no W, and so no mean code."""
-    check_psi(truncation)
-    if generator.w_mean is None and truncation != 1:
-        raise UserError(f"{generator.name} has no W space and so no truncation: give --truncation 1")
 
 
 def check_unconditional(generator: Generator) -> None:
@@ -163,21 +151,3 @@ def parse_indices(text: str) -> list[int]:
             raise UserError(f"indices and ranges such as 0-15,40 expected; got {text!r}")
         indices.extend(range(int(first), int(last or first) + 1))
     return indices
-
-
-def truncated(generator: Generator, z: Tensor, truncation: Tensor) -> Tensor:
-    """What synthesis receives for z, each sample with its own truncation.
-
-    Args:
-        generator: on the device of ``z``.
-        z: (N, z_dim).
-        truncation: (N, 1) psi of each sample.
-
-    Returns:
-        truncated W codes (N, w_dim); z itself for a family without W.
-    """
-    if "w" not in generator.spaces:
-        return z
-    mean = generator.w_mean
-    assert mean is not None
-    return mean + truncation.to(z) * (generator.mapping(z) - mean)

@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.generators.base import check_channels, check_codes, check_resolution, truncate
+from ifgan_pl.generators.base import check_channels, check_codes, check_resolution
 from ifgan_pl.generators.mapping import Dense, MappingNetwork, styles
 from ifgan_pl.generators.pggan import EqualConv
+from ifgan_pl.generators.truncation import truncate
 
 
 class Layer(nn.Module):

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ifgan_pl.generators.base import check_codes, check_resolution, truncate
+from ifgan_pl.generators.base import check_codes, check_resolution
 from ifgan_pl.generators.mapping import Dense, MappingNetwork, styles
 from ifgan_pl.generators.resampling import downsample, lowpass, upsample
 from ifgan_pl.generators.stylegan2 import modulated_conv2d, per_sample_conv2d
+from ifgan_pl.generators.truncation import truncate
 
 
 @dataclass(frozen=True)

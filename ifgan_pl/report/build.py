@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import Progress
 from torch import Tensor
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.attributes import attribute_index
+from ifgan_pl.core.progress import CountBar
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import sample_codes
@@ -57,11 +57,8 @@ def build_report(
     origin = {"seed": store.inputs["seed"], "space": boundary.space, "truncation": views["truncation"]}
     codes = sample_codes(generator, unseen, **origin)
     editor = Editor(generator, boundary)
-    with Progress() as progress:
-        bar = progress.add_task("re-scoring edits", total=4 * len(names) * faces)
-        rescoring = rescore(
-            editor, scorer, codes, columns=columns, progress=lambda done: progress.advance(bar, done), **views
-        )
+    with CountBar("re-scoring edits", 4 * len(names) * faces) as bar:
+        rescoring = rescore(editor, scorer, codes, columns=columns, progress=bar.advance, **views)
     cosines = boundary.normals @ boundary.normals.T
     predicted, measured = boundary.semantic_covariance().double(), torch.cov(scores.double().T)
     sheets = strips(editor, codes[:STRIP_FACES], unseen[:STRIP_FACES], **views)

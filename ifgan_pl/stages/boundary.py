@@ -86,6 +86,8 @@ def boundary(
     ranks = join(trainer)
     if loss is not None and solver != "sgd":
         raise UserError(f"--loss goes with --solver sgd; {solver} is named after its loss")
+    if batch_size < 1:
+        raise UserError(f"--batch_size must be at least 1, got {batch_size}")
     settings: dict[str, Any] = {
         "selection": selection,
         "solver": solver,
@@ -107,9 +109,9 @@ def boundary(
     else:
         source = ExternalScores(latents, scores, space=space, family=family)
         where = {"space": space, "family": family, "num_ws": 1, "truncation": None}
-        inputs = {**settings, **where, "latents": digest_of(latents), "scores": digest_of(scores)}
-    done = ranks.rank == 0 and up_to_date("boundary", out, inputs, lambda path: LinearBoundary.load(path).provenance)
-    if ranks.gather(done)[0]:
+        inputs = {**settings, **where, "scores": digest_of(scores)}
+        inputs["latents"] = ranks.first(lambda: digest_of(latents))
+    if ranks.first(lambda: up_to_date("boundary", out, inputs, lambda path: LinearBoundary.load(path).provenance)):
         return Path(out)
     how = solver if solver != "sgd" else sgd_solver(settings, inputs, Path(out), trainer, ranks)
     fitted = _fit(source, settings, how, None if solver == "sgd" else device_for(trainer), ranks, inputs)

@@ -18,7 +18,8 @@ from ifgan_pl.editing.outputs import FORMATS, EditOutputs, Format
 from ifgan_pl.editing.plan import Column, EditPlan, amount, sweep
 from ifgan_pl.editing.predict import EditFaces
 from ifgan_pl.generators import Generator
-from ifgan_pl.generators.sampling import Space, check_psi, native_resolution, parse_indices
+from ifgan_pl.generators.sampling import Space, native_resolution, parse_indices
+from ifgan_pl.generators.truncation import check_psi
 from ifgan_pl.images.write import check_video
 from ifgan_pl.scorer.loading import find_scorer, scorer_inputs
 from ifgan_pl.scores.external import read_latents

@@ -10,10 +10,10 @@ from ifgan_pl.generators import edit_space
 from ifgan_pl.generators.sampling import (
     Space,
     check_space,
-    check_truncation,
     check_unconditional,
     native_resolution,
 )
+from ifgan_pl.generators.truncation import check_truncation
 from ifgan_pl.scorer.loading import SCORER, find_scorer, scorer_inputs
 from ifgan_pl.scores.score_images import score_images
 from ifgan_pl.scores.score_samples import ScoreSamples

@@ -26,6 +26,7 @@ def test_one_rank_keeps_what_it_has() -> None:
     assert ALONE.sum(value) is value
     assert alone(value) is value
     assert ALONE.gather("a") == ["a"]
+    assert ALONE.first(lambda: "b") == "b"
     rows, own = ALONE.gather_rows(value)
     assert torch.equal(rows, value)
     assert own == slice(0, 3)
@@ -47,6 +48,7 @@ value = torch.arange(6.0).reshape(2, 3)[:, ::2] + rank  # no contiguous memory
 total = ranks.sum(value)
 rows, own = ranks.gather_rows(torch.full((2 * rank + 1, 2), float(rank)))
 found = {"sum": total.tolist(), "kept": value.tolist(), "items": ranks.gather({"rank": rank})}
+found["made"] = ranks.first(lambda: f"by {rank}")
 ranks.barrier()
 print(json.dumps(found | {"rows": rows[:, 0].tolist(), "own": [own.start, own.stop]}))
 dist.destroy_process_group()
@@ -64,10 +66,11 @@ def test_two_ranks_find_the_same_and_keep_their_share(tmp_path: Path) -> None:
         for rank in range(2)
     ]
     first, second = (json.loads(process.communicate(timeout=120)[0]) for process in started)
-    for name in ("sum", "items", "rows"):
+    for name in ("sum", "items", "rows", "made"):
         assert first[name] == second[name]
     assert first["sum"] == [[1, 5], [7, 11]]
     assert first["kept"] == [[0, 2], [3, 5]]
     assert first["items"] == [{"rank": 0}, {"rank": 1}]
     assert first["rows"] == [0, 1, 1, 1]
+    assert first["made"] == "by 0"
     assert (first["own"], second["own"]) == ([0, 1], [1, 4])

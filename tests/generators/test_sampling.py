@@ -13,7 +13,6 @@ from ifgan_pl.generators.sampling import (
     sample_codes,
     sample_z,
     synthesise,
-    truncated,
 )
 
 
@@ -59,24 +58,9 @@ def test_codes_of_all_spaces_belong_to_one_sample(mobile: Generator) -> None:
     torch.testing.assert_close(from_z, images, rtol=0, atol=1e-3)
 
 
-def test_samples_may_have_a_truncation_each(mobile: Generator, dcgan: Generator) -> None:
-    z = sample_z(range(2), 512)
-    w = truncated(mobile, z, torch.tensor([[0.0], [1.0]]))
-    mean = mobile.w_mean
-    assert mean is not None
-    assert torch.equal(w[0], mean)
-    torch.testing.assert_close(w[1], mobile.mapping(z)[1], rtol=0, atol=1e-5)
-    assert truncated(dcgan, z, torch.ones(2, 1)) is z
-
-
-def test_what_a_generator_cannot_sample_is_refused(mobile: Generator, dcgan: Generator) -> None:
-    for psi in (-0.1, 3.0, float("nan")):
-        with pytest.raises(UserError, match="--truncation is psi, from 0 to 1"):
-            sample_codes(mobile, [0], truncation=psi)
+def test_a_space_that_a_generator_lacks_is_refused(dcgan: Generator) -> None:
     with pytest.raises(UserError, match="digiface-dcgan has the latent spaces z, not 'w'"):
         sample_codes(dcgan, [0], space="w", truncation=1)
-    with pytest.raises(UserError, match="no W space and so no truncation: give --truncation 1"):
-        sample_codes(dcgan, [0], space="z", truncation=0.7)
 
 
 def test_resolutions_are_native_or_averaged_down(mobile: Generator, dcgan: Generator) -> None:

@@ -57,3 +57,16 @@ def test_a_full_disk_is_one_line_and_leaves_the_boundary_that_was_there(
         line = failure(cli.train, capsys, *command, "--l2", "3")
     assert "b.safetensors cannot be written: the limit of a file's size is reached; make room" in line
     assert contents(tmp_path / "b") == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--batch_size", "0"), "--batch_size must be at least 1, got 0"),
+        (("--loss", "hinge"), "--loss goes with --solver sgd"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(
+    options: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in failure(cli.train, capsys, "boundary", "--out", str(tmp_path / "b.safetensors"), *options)
