@@ -1,0 +1,168 @@
+"""Inversion: the code and what else it takes for a generator to show the face of a photograph."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ifgan_pl import __version__
+from ifgan_pl.core.cores import use_one_thread
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import file_digest, load_tensors, save_tensors
+from ifgan_pl.core.numerics import numerics_of
+from ifgan_pl.generators.base import Generator, parameter_digest
+from ifgan_pl.generators.loading import load_generator
+from ifgan_pl.generators.sampling import device_of
+from ifgan_pl.photos.faces import Face
+from ifgan_pl.photos.identity import SFace, load_sface
+from ifgan_pl.photos.refinement import MEDIUM, Progress, Steps, photos_at, prior_of, refine
+
+FORMAT = "ifgan_pl.inversion/1"
+TUNING = "tuning."
+"""Prefix of the names of a file's tensors that change the generator's weights."""
+log = logging.getLogger(__name__)
+Encoder = Callable[[Tensor], Tensor]
+"""Images (N, 3, 256, 256) in [-1, 1], FFHQ-aligned -> W+ codes (N, num_ws, w_dim)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """A face as its generator shows it.
+
+    Attributes:
+        codes: (num_ws, w_dim) float32, what synthesis receives.
+        quad: (4, 2) float64, where the face lies in the upright photograph, see :mod:`ifgan_pl.photos.alignment`.
+        likeness: how like the photograph its image is: ``psnr`` at 256² in dB, ``identity`` the cosine of SFace's
+            embeddings (which refinement raises: ask another network whose face it is).
+        provenance: JSON-able: ``generator``, ``encoder``, ``steps``, ``photo``, ``version``, ``numerics``.
+        tuning: changes of the generator's weights, by name; empty where there is none.
+    """
+
+    codes: Tensor
+    quad: NDArray[np.float64]
+    likeness: Mapping[str, float]
+    provenance: Mapping[str, Any]
+    tuning: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file; equal inversions give equal bytes."""
+        tensors = {"codes": self.codes, "quad": torch.from_numpy(np.asarray(self.quad, np.float64))}
+        tensors |= {TUNING + name: value for name, value in self.tuning.items()}
+        metadata = {"format": FORMAT, "likeness": dict(self.likeness), "provenance": dict(self.provenance)}
+        save_tensors(path, tensors, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a file of :meth:`save`.
+
+        Raises:
+            UserError: missing, damaged, or not an inversion.
+        """
+        tensors, metadata = load_tensors(path)
+        codes, quad = tensors.get("codes"), tensors.get("quad")
+        if metadata.get("format") != FORMAT or codes is None or quad is None:
+            raise UserError(f"{path} is not an inversion of this version ({FORMAT}): make it again")
+        if codes.ndim != 2 or quad.shape != (4, 2) or not all(bool(t.isfinite().all()) for t in tensors.values()):
+            raise UserError(f"{path} is not a valid inversion: its numbers are not finite, or not as many as expected")
+        tuning = {name.removeprefix(TUNING): t for name, t in tensors.items() if name.startswith(TUNING)}
+        return cls(codes, quad.double().numpy(), metadata["likeness"], metadata["provenance"], tuning)
+
+
+class Inverter:
+    """From faces in photographs to :class:`Inversion`; made by :meth:`load`.
+
+    Args:
+        generator: one that has W+.
+        encoder: where refinement starts, ``None``: at the mean code.
+        network: what compares faces, on the generator's device.
+        steps: of refinement.
+    """
+
+    def __init__(self, generator: Generator, encoder: Encoder | None, network: SFace, steps: Steps) -> None:
+        if "w+" not in generator.spaces:
+            raise UserError(
+                f"{generator.name} has no W+, which photographs are inverted into: take ffhq-mobile or a StyleGAN"
+            )
+        self.generator, self.encoder, self.network, self.steps = generator, encoder, network, steps
+        self.prior = prior_of(generator)
+
+    @classmethod
+    def load(
+        cls,
+        generator: Generator | str = "ffhq-mobile",
+        *,
+        encoder: Encoder | None = None,
+        steps: Steps = Steps(),  # noqa: B008 (frozen)
+    ) -> "Inverter":
+        """An inverter into a generator.
+
+        Args:
+            generator: or its name, see :func:`ifgan_pl.generators.load_generator`; faces are inverted on its device.
+            encoder: see :data:`Encoder`.
+            steps: of refinement.
+
+        Raises:
+            UserError: a generator without W+, an encoder of another generator, no network at the first run.
+        """
+        generator = load_generator(generator) if isinstance(generator, str) else generator
+        if encoder is None:
+            log.warning("there is no encoder for %s: refinement starts at the mean face", generator.name)
+        return cls(generator, encoder, load_sface().to(device_of(generator)), steps)
+
+    @overload
+    def invert(self, face: Face, *, progress: Progress | None = None) -> Inversion: ...
+    @overload
+    def invert(self, face: Sequence[Face], *, progress: Progress | None = None) -> list[Inversion]: ...
+    def invert(self, face: Face | Sequence[Face], *, progress: Progress | None = None) -> Inversion | list[Inversion]:
+        """Invert one face, or several. Each inversion is a function of its face alone, whatever it comes with.
+
+        Args:
+            face: of :attr:`ifgan_pl.photos.Photo.faces`.
+            progress: called after each step of each face with the phase, the steps done and their number.
+        """
+        if isinstance(face, Face):
+            return self._invert(face, progress)
+        return [self._invert(one, progress) for one in face]
+
+    def _invert(self, face: Face, progress: Progress | None) -> Inversion:
+        device = device_of(self.generator)
+        if device.type == "cpu":
+            use_one_thread()
+        pixels = torch.from_numpy(face.aligned(self.generator.img_resolution).copy()).to(device)
+        photos = (pixels.permute(2, 0, 1)[None].float() / 127.5) - 1
+        start = self.start(photos)
+        codes = refine(self.generator, self.prior, self.network, start, photos, self.steps, progress)
+        return Inversion(codes[0].cpu(), face.quad, self.likeness(codes, photos), self.provenance(face))
+
+    @torch.no_grad()
+    def start(self, photos: Tensor) -> Tensor:
+        """Codes (N, num_ws, w_dim) that refinement starts from, of photographs (N, 3, S, S)."""
+        if self.encoder is not None:
+            return self.encoder(photos_at(photos, MEDIUM)).float()
+        return self.prior.mean.to(photos).expand(len(photos), self.generator.num_ws, -1)
+
+    @torch.no_grad()
+    def likeness(self, codes: Tensor, photos: Tensor) -> dict[str, float]:
+        """How like the photographs (1, 3, S, S) the image of codes (1, num_ws, w_dim) is."""
+        image = photos_at(self.generator.synthesis(codes).float().clamp(-1, 1), MEDIUM)
+        error = (image - photos_at(photos, MEDIUM)).square().mean()
+        identity = (self.network(image) * self.network(photos_at(photos, MEDIUM))).sum()
+        return {"psnr": round(float(10 * torch.log10(4 / error)), 3), "identity": round(float(identity), 4)}
+
+    def provenance(self, face: Face) -> dict[str, Any]:
+        """What an inversion says of how it was made."""
+        generator, path = self.generator, face.photo.path
+        return {
+            "generator": {"name": generator.name, "digest": generator.fingerprint},
+            "encoder": parameter_digest(self.encoder) if isinstance(self.encoder, nn.Module) else None,
+            "steps": vars(self.steps),
+            "photo": {"name": path.name, "digest": file_digest(path)},
+            "version": __version__,
+            "numerics": numerics_of(device_of(generator)).as_dict(),
+        }
