@@ -21,7 +21,8 @@ from ifgan_pl.generators.loading import load_generator
 from ifgan_pl.generators.sampling import device_of
 from ifgan_pl.photos.faces import Face
 from ifgan_pl.photos.identity import SFace, load_sface
-from ifgan_pl.photos.refinement import MEDIUM, Progress, Steps, photos_at, prior_of, refine
+from ifgan_pl.photos.refinement import MEDIUM, Progress, Steps, photos_at, prior_of, refine, tune
+from ifgan_pl.photos.tuning import tuned
 
 FORMAT = "ifgan_pl.inversion/1"
 TUNING = "tuning."
@@ -41,7 +42,7 @@ class Inversion:
         likeness: how like the photograph its image is: ``psnr`` at 256² in dB, ``identity`` the cosine of SFace's
             embeddings (which refinement raises: ask another network whose face it is).
         provenance: JSON-able: ``generator``, ``encoder``, ``steps``, ``photo``, ``version``, ``numerics``.
-        tuning: changes of the generator's weights, by name; empty where there is none.
+        tuning: changes of the generator's weights, by name; empty where there is none. :meth:`generator` applies them.
     """
 
     codes: Tensor
@@ -49,6 +50,19 @@ class Inversion:
     likeness: Mapping[str, float]
     provenance: Mapping[str, Any]
     tuning: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def generator(self, generator: Generator) -> Generator:
+        """The generator that shows this face: the given one, its weights tuned to it.
+
+        Raises:
+            UserError: the inversion was made with another generator.
+        """
+        made_by = self.provenance.get("generator", {})
+        if made_by.get("digest") != generator.fingerprint:
+            raise UserError(
+                f"this inversion was made with {made_by.get('name')}, other weights than those of {generator.name}"
+            )
+        return tuned(generator, self.tuning)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file; equal inversions give equal bytes."""
@@ -138,7 +152,9 @@ class Inverter:
         photos = (pixels.permute(2, 0, 1)[None].float() / 127.5) - 1
         start = self.start(photos)
         codes = refine(self.generator, self.prior, self.network, start, photos, self.steps, progress)
-        return Inversion(codes[0].cpu(), face.quad, self.likeness(codes, photos), self.provenance(face))
+        tuning = tune(self.generator, self.network, codes, photos, self.steps, progress)
+        likeness = self.likeness(tuned(self.generator, tuning), codes, photos)
+        return Inversion(codes[0].cpu(), face.quad, likeness, self.provenance(face), tuning)
 
     @torch.no_grad()
     def start(self, photos: Tensor) -> Tensor:
@@ -148,9 +164,9 @@ class Inverter:
         return self.prior.mean.to(photos).expand(len(photos), self.generator.num_ws, -1)
 
     @torch.no_grad()
-    def likeness(self, codes: Tensor, photos: Tensor) -> dict[str, float]:
-        """How like the photographs (1, 3, S, S) the image of codes (1, num_ws, w_dim) is."""
-        image = photos_at(self.generator.synthesis(codes).float().clamp(-1, 1), MEDIUM)
+    def likeness(self, generator: Generator, codes: Tensor, photos: Tensor) -> dict[str, float]:
+        """How like the photograph (1, 3, S, S) the image of a code (1, num_ws, w_dim) is."""
+        image = photos_at(generator.synthesis(codes).float().clamp(-1, 1), MEDIUM)
         error = (image - photos_at(photos, MEDIUM)).square().mean()
         identity = (self.network(image) * self.network(photos_at(photos, MEDIUM))).sum()
         return {"psnr": round(float(10 * torch.log10(4 / error)), 3), "identity": round(float(identity), 4)}

@@ -1,8 +1,11 @@
-"""Refinement by gradient: the code whose image is most like a photograph, and still an image of the generator's.
+"""Refinement by gradient: the code whose image is most like a photograph, and then the weights around that code.
 
 Codes are ``start + (a + δ_l) Σ^½`` for row l of W+, Σ the covariance of W. ``a`` alone is fitted first, then the
 offsets δ_l as well; penalties on both keep the code where edits work. Most steps look at the generator's cheap preview;
 the last ones at its full image, for what the preview does not see (the rows of W+ that only colour and texture read).
+
+The weights are then tuned around the code, as by Roich et al. 2021 (arXiv 2106.05744), see
+:mod:`ifgan_pl.photos.tuning`.
 """
 
 from collections.abc import Callable
@@ -10,11 +13,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import device_of, sample_z
 from ifgan_pl.photos.identity import SFace, face_part
+from ifgan_pl.photos.tuning import Synthesis, factors_of, initial_tuning, tunable
 
 SAMPLES = 4096
 """Codes from which the mean and the covariance of W are estimated."""
@@ -24,7 +28,7 @@ PIXELS, FEATURES, IDENTITY = 4.0, 1.0, 1.0
 """Weights of the squared difference of pixels, of the features, and of the cosine between embeddings."""
 PENALTY, LAYER_PENALTY = 4e-4, 1e-3
 """On the mean squares of ``a`` and of ``δ``, in standard deviations of W."""
-RATES = {"w": 0.08, "layers": 0.05, "full": 0.02}
+RATES = {"w": 0.08, "layers": 0.05, "full": 0.02, "weights": 3e-3, "weights_full": 2e-3}
 """Adam's learning rates in the phases of :class:`Steps`."""
 Progress = Callable[[str, int, int], None]
 """Called after each step: phase, steps that it has done, steps that it has."""
@@ -38,11 +42,15 @@ class Steps:
         w: of one offset for all rows of W+, on the preview.
         layers: of an offset for each row, on the preview.
         full: of the same, on the full image.
+        weights: of changes to the weights that the preview sees, on the preview.
+        weights_full: of changes to all weights, on the full image.
     """
 
     w: int = 30
     layers: int = 60
     full: int = 6
+    weights: int = 40
+    weights_full: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +138,7 @@ def refine(
     """
     device = device_of(generator)
     root, start = prior.root.to(device), start.detach().to(device, torch.float32)
-    common = torch.zeros_like(start[:, :1]).requires_grad_()
-    layers = torch.zeros_like(start).requires_grad_()
+    common, layers = torch.zeros_like(start[:, :1]), torch.zeros_like(start)
     small, medium = (Comparison(network, photos_at(photos.to(device), size)) for size in (SMALL, MEDIUM))
 
     def code() -> Tensor:
@@ -140,23 +147,74 @@ def refine(
     def full_image() -> Tensor:
         return photos_at(generator.synthesis(code()).float(), MEDIUM)
 
-    phases = {
-        "w": ([common], steps.w, lambda: small(small_image(generator, code()))),
-        "layers": ([common, layers], steps.layers, lambda: small(small_image(generator, code()))),
-        "full": ([common, layers], steps.full, lambda: medium(full_image())),
+    def loss_of(phase: str) -> Tensor:
+        loss = medium(full_image()) if phase == "full" else small(small_image(generator, code()))
+        loss = loss + PENALTY * common.square().sum((1, 2)) / len(root)
+        return loss + LAYER_PENALTY * layers.square().mean(1).sum(1) / len(root)
+
+    for phase, free in {"w": [common], "layers": [common, layers], "full": [common, layers]}.items():
+        descend(phase, free, getattr(steps, phase), lambda phase=phase: loss_of(phase), progress)  # type: ignore[misc]
+    return code().detach()
+
+
+def tune(
+    generator: Generator,
+    network: SFace,
+    codes: Tensor,
+    photo: Tensor,
+    steps: Steps,
+    progress: Progress | None = None,
+) -> dict[str, Tensor]:
+    """Changes of the generator's weights by which the image of a code is more like the photograph.
+
+    Args:
+        generator: frozen; other families than ``ffhq-mobile`` are left as they are.
+        network: on the generator's device.
+        codes: (1, num_ws, w_dim), of :func:`refine`.
+        photo: (1, 3, S, S) in [-1, 1].
+        steps: ``weights`` and ``weights_full``.
+        progress: told of each step.
+
+    Returns:
+        the changes by name, on the CPU, as :func:`ifgan_pl.photos.tuning.tuned` takes them; {} for no steps.
+    """
+    early, late = tunable(generator)
+    if not early or steps.weights + steps.weights_full == 0:
+        return {}
+    photo = photo.to(codes)
+    with torch.no_grad():  # the preview errs by itself: the weights need not mend that
+        error = small_image(generator, codes) - photos_at(generator.synthesis(codes).float(), SMALL)
+    small = Comparison(network, photos_at(photo, SMALL) + error)
+    medium = Comparison(network, photos_at(photo, MEDIUM))
+    assert isinstance(generator, nn.Module)
+    synthesis, tuning = Synthesis(generator), initial_tuning(generator, [*early, *late])
+    factors = {
+        phase: factors_of(tuning, names) for phase, names in {"weights": early, "weights_full": [*early, *late]}.items()
     }
-    with torch.enable_grad():
-        for phase, (free, count, loss_of) in phases.items():
-            optimiser = torch.optim.Adam(free, lr=RATES[phase], betas=(0.9, 0.99))
-            for step in range(count):
-                for group in optimiser.param_groups:  # a short rise, and a fall to a tenth
-                    group["lr"] = RATES[phase] * min((step + 1) / 3, 1 - 0.9 * step / count)
-                loss = loss_of() + PENALTY * common.square().sum((1, 2)) / len(root)
-                loss = loss + LAYER_PENALTY * layers.square().mean(1).sum(1) / len(root)
-                gradients = torch.autograd.grad(loss.sum(), free)  # summed: faces do not see each other
-                for tensor, gradient in zip(free, gradients, strict=True):
-                    tensor.grad = gradient
-                optimiser.step()
-                if progress is not None:
-                    progress(phase, step + 1, count)
-        return code().detach()
+
+    def loss_of(phase: str) -> Tensor:
+        if phase == "weights":
+            return small(synthesis.tuned(tuning, codes, SMALL).float())
+        return medium(photos_at(synthesis.tuned(tuning, codes, None).float(), MEDIUM))
+
+    for phase, free in factors.items():
+        descend(phase, free, getattr(steps, phase), lambda phase=phase: loss_of(phase), progress)  # type: ignore[misc]
+    return {name: value.detach().cpu() for name, value in tuning.items()}
+
+
+@torch.enable_grad()
+def descend(
+    phase: str, free: list[Tensor], count: int, loss_of: Callable[[], Tensor], progress: Progress | None
+) -> None:
+    """``count`` steps of Adam on tensors, in place; losses (N,) are summed: faces do not see each other."""
+    for tensor in free:
+        tensor.requires_grad_()
+    optimiser = torch.optim.Adam(free, lr=RATES[phase], betas=(0.9, 0.99))
+    for step in range(count):
+        for group in optimiser.param_groups:  # a short rise, and a fall to a tenth
+            group["lr"] = RATES[phase] * min((step + 1) / 3, 1 - 0.9 * step / count)
+        for tensor, gradient in zip(free, torch.autograd.grad(loss_of().sum(), free), strict=True):
+            tensor.grad = gradient
+        optimiser.step()
+        if progress is not None:
+            progress(phase, step + 1, count)

@@ -22,7 +22,7 @@ def face() -> Face:
 
 @pytest.fixture(scope="module")
 def inverter() -> Inverter:
-    return Inverter.load(encoder=None, steps=Steps(2, 2, 1))
+    return Inverter.load(encoder=None, steps=Steps(1, 1, 1, 1, 1))
 
 
 def test_a_file_and_back(tmp_path: Path) -> None:
@@ -54,28 +54,40 @@ def test_other_files_are_one_line(tmp_path: Path) -> None:
 def test_a_face_is_inverted_alike_whatever_it_comes_with(inverter: Inverter, face: Face) -> None:
     seen: list[tuple[str, int, int]] = []
     alone = inverter.invert(face, progress=lambda *step: seen.append(step))
-    assert seen == [("w", 1, 2), ("w", 2, 2), ("layers", 1, 2), ("layers", 2, 2), ("full", 1, 1)]
+    assert seen == [(phase, 1, 1) for phase in vars(inverter.steps)]
     other = open_photo(HOPPER, points=HOPPER_POINTS + 5).faces[0]
     together = inverter.invert([other, face])
     assert torch.equal(together[1].codes, alone.codes)
+    assert together[1].tuning.keys() == alone.tuning.keys()
+    assert all(torch.equal(together[1].tuning[name], value) for name, value in alone.tuning.items())
     assert not torch.equal(together[0].codes, alone.codes)
     assert alone.codes.shape == (16, 512)
     assert alone.provenance["photo"]["name"] == HOPPER.name
     assert alone.provenance["encoder"] is None
     assert 5 < alone.likeness["psnr"] < 40
+    with torch.no_grad():
+        shown = alone.generator(inverter.generator).synthesis(alone.codes[None], 128)
+        plain = inverter.generator.synthesis(alone.codes[None], 128)
+    assert 1e-3 < float((shown - plain).abs().max()) < 1
 
 
 def test_an_encoder_says_where_to_start(inverter: Inverter, face: Face) -> None:
     codes = torch.randn(1, 16, 512)
-    given = Inverter(inverter.generator, lambda images: codes, inverter.network, Steps(0, 0, 0))
+    given = Inverter(inverter.generator, lambda images: codes, inverter.network, Steps(0, 0, 0, 0, 0))
     assert torch.equal(given.invert(face).codes, codes[0])
 
 
 def test_without_an_encoder_it_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        inverter = Inverter.load("ffhq-mobile", steps=Steps(0, 0, 0))
+        inverter = Inverter.load("ffhq-mobile", steps=Steps(0, 0, 0, 0, 0))
     assert "refinement starts at the mean face" in caplog.text
     assert inverter.encoder is None
+
+
+def test_another_generator_is_refused(inverter: Inverter) -> None:
+    made = Inversion(torch.zeros(16, 512), np.zeros((4, 2)), {}, {"generator": {"name": "mine", "digest": "0"}})
+    with pytest.raises(UserError, match="made with mine, other weights than those of ffhq-mobile"):
+        made.generator(inverter.generator)
 
 
 def test_a_generator_without_w_plus_is_one_line(dcgan: Generator) -> None:
