@@ -1,54 +1,65 @@
 """What the generator cannot express of a photograph, carried over to an edited image where the edit changes little."""
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
+from torch import Tensor
 
-Values = NDArray[np.float32]
+from ifgan_pl.photos.motion import blurred, flow, warp
 
-COARSE, NEAR = 24 / 1024, 12 / 1024
-"""Standard deviations of the blurs that part coarse from fine, and that spread the change, in sides of the image."""
 GRID = 256
-"""Side of the images that are blurred."""
+"""Side at which images are blurred."""
+COARSE, NEAR = 24 / 1024, 8 / 1024
+"""Standard deviations of the blurs that part coarse from fine, and that spread the change, in sides of the image."""
 KEPT = 0.9
 """Share of what is coarse that is kept where the edit changes all."""
 TOLERANCE = 32.0
 """Change in levels at which e⁻¹ of what is fine is kept."""
+CENTRE, AXES, SOFTNESS = (0.5, 0.46), (0.41, 0.54), 0.1
+"""The oval of an FFHQ-aligned image in which edits show: x and y, half its width and height; how its rim fades."""
 
 
-def carry_over(photo: NDArray[np.generic], before: NDArray[np.generic], after: NDArray[np.generic]) -> Values:
+@torch.no_grad()
+def carry_over(
+    photo: NDArray[np.generic], before: NDArray[np.generic], after: NDArray[np.generic]
+) -> NDArray[np.float32]:
     """The photograph with an edit: the change of the generator's image, and of the photograph what it leaves alone.
 
+    What the edit moves, the photograph moves as well (:mod:`ifgan_pl.photos.motion`). What differs then between the
+    photograph and ``before`` is added to ``after``: the coarse, light and colour, nearly whole; the fine, skin, hair,
+    where the edit changes little besides. Nothing changes far from the face.
+
     Args:
-        photo: (S, S, 3), values 0 to 255: the aligned photograph.
+        photo: (S, S, 3), values 0 to 255: the FFHQ-aligned photograph, S ≥ 256.
         before, after: (S, S, 3): what the generator makes of it without and with the edit.
 
     Returns:
         (S, S, 3) float32, about 0 to 255; ``photo`` exactly where nothing changes.
     """
-    photo, before, after = (np.asarray(image, np.float32) for image in (photo, before, after))
-    change, rest = after - before, photo - before
-    size = np.abs(change).mean(axis=2, keepdims=True)
-    lost = 1 - np.exp(-np.square(_blurred(size, NEAR) / TOLERANCE))
-    coarse = _blurred(rest, COARSE)
-    return np.asarray(photo + change - lost * (rest - KEPT * coarse), np.float32)
+    original, old, new = (
+        torch.from_numpy(np.asarray(x, np.float32)).permute(2, 0, 1)[None] for x in (photo, before, after)
+    )
+    motion = flow(old[0], new[0])[None]
+    moved, old = warp(original, motion), warp(old, motion)
+    change, rest = new - old, moved - old
+    size = smooth(change.square().mean(1, keepdim=True), NEAR).clamp_min(0)
+    lost = 1 - torch.exp(-size / TOLERANCE**2)
+    edited = moved + change - lost * (rest - KEPT * smooth(rest, COARSE))
+    result = torch.where(edited == original, original, original + oval(original.shape[-1]) * (edited - original))
+    return result[0].permute(1, 2, 0).contiguous().numpy()
 
 
-def _blurred(image: Values, radius: float) -> Values:
-    """An image (S, S, C) under a Gaussian whose standard deviation is given in sides; what it has no need to keep is
-    averaged away first."""
-    size = min(len(image), GRID)
-    place = (np.arange(size) + 0.5) / size
-    gaussian = np.exp(-(((place[:, None] - place) / radius) ** 2) / 2)
-    gaussian /= gaussian.sum(axis=1, keepdims=True)
-    planes = []
-    for plane in np.moveaxis(image, 2, 0):
-        small = gaussian @ _resized(plane, size, Image.Resampling.BOX) @ gaussian.T
-        planes.append(_resized(small, len(image), Image.Resampling.BICUBIC))
-    return np.stack(planes, axis=2)
+def smooth(image: Tensor, radius: float) -> Tensor:
+    """An image (1, C, S, S) under a Gaussian whose standard deviation is given in sides."""
+    size = image.shape[-1]
+    small = F.interpolate(image, (GRID, GRID), mode="area")
+    return F.interpolate(blurred(small, radius * GRID), (size, size), mode="bicubic", align_corners=False)
 
 
-def _resized(plane: NDArray[np.floating], size: int, method: Image.Resampling) -> Values:
-    """A plane (S, S) at another size, float32."""
-    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
-    return np.asarray(image.resize((size, size), method))
+def oval(size: int) -> Tensor:
+    """Weights (size, size) in [0, 1]: 1 on a head, falling smoothly to 0 beside it."""
+    place = (torch.arange(size) + 0.5) / size
+    x, y = (place - CENTRE[0]) / AXES[0], (place - CENTRE[1]) / AXES[1]
+    ramp = ((1 + SOFTNESS - (x.square() + y.square()[:, None]).sqrt()) / (2 * SOFTNESS)).clamp(0, 1)
+    return ramp.square() * (3 - 2 * ramp)

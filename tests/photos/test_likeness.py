@@ -16,23 +16,33 @@ def test_a_zero_edit_is_the_photograph() -> None:
     np.testing.assert_array_equal(carry_over(photo, before, before), photo)
 
 
-def test_a_perfect_inversion_carries_nothing() -> None:
+def test_a_perfect_inversion_shows_the_edit_itself() -> None:
     photo = portrait()
-    after = photo[::-1].astype(np.float32)
-    np.testing.assert_allclose(carry_over(photo, photo, after), after, atol=1e-3)
+    after = photo + np.float32(20) * (np.arange(256)[:, None, None] > 120)
+    result = carry_over(photo, photo, after)
+    middle = (slice(60, 200), slice(60, 200))
+    np.testing.assert_allclose(result[middle], after[middle], atol=12)
+    assert np.abs(result[middle] - after[middle]).mean() < 0.5
 
 
 def test_what_is_far_from_a_change_stays_and_what_is_in_it_goes() -> None:
     photo = portrait().astype(np.float32)
     before = np.full_like(photo, 128)
     after = before.copy()
-    after[160:240, 96:176] = 228
+    after[120:200, 88:168] = 228
     result = carry_over(photo, before, after)
     np.testing.assert_array_equal(result[:64], photo[:64])  # fine and coarse, far from it
-    inside = result[180:220, 116:156]
-    fine = photo[180:220, 116:156] - photo[180:220, 116:156].mean((0, 1))
-    assert inside.std(axis=(0, 1)).mean() < 0.7 * fine.std(axis=(0, 1)).mean()  # only what is coarse was carried over
-    assert abs(inside.mean() - (photo[180:220, 116:156].mean() + 100)) < 15  # light stays
+    inside, original = result[140:180, 108:148], photo[140:180, 108:148]
+    assert inside.std(axis=(0, 1)).mean() < 0.7 * original.std(axis=(0, 1)).mean()  # what is fine is gone
+    assert abs(inside.mean() - (original.mean() + 100)) < 15  # light stays
+
+
+def test_nothing_changes_far_from_the_face() -> None:
+    photo = portrait()
+    before = np.full_like(photo, 128)
+    result = carry_over(photo, before, before + 60)
+    np.testing.assert_array_equal(result[:16, :16], photo[:16, :16])
+    assert abs(float(result[100:156, 100:156].mean() - photo[100:156, 100:156].mean()) - 60) < 15
 
 
 def test_float_and_bytes_agree() -> None:
