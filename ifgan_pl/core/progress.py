@@ -17,18 +17,23 @@ LOG_EVERY = 60.0
 
 
 class RateColumn(ProgressColumn):
-    """Samples a second."""
+    """Samples a second, or seconds a sample."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed or task.completed / max(task.elapsed or 0, 1e-9)
-        return Text(f"{speed:.1f}/s")
+        return Text(rate_text(speed))
+
+
+def rate_text(rate: float) -> str:
+    """How fast that is, in samples a second."""
+    return f"{rate:.1f}/s" if rate > 0.95 or not rate else f"{1 / rate:.1f} s each"
 
 
 def progress_line(label: str, done: float, total: float, seconds: float, before: float = 0) -> str:
     """``label: done/total, rate, time left``, of which ``before`` were done before the clock started."""
     rate = (done - before) / max(seconds, 1e-9)
     left = timedelta(seconds=round((total - done) / max(rate, 1e-9)))
-    return f"{label}: {done:.0f}/{total:.0f}, {rate:.1f}/s, {left} left"
+    return f"{label}: {int(done)}/{total:.0f}, {rate_text(rate)}, {left} left"
 
 
 class CountBar:
@@ -45,6 +50,7 @@ class CountBar:
         self.progress = Progress(TextColumn(label), *columns, disable=not is_rank_zero())
         self.task = self.progress.add_task(label, total=total)
         self.logged = time.monotonic()
+        self.done = 0.0
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -53,9 +59,10 @@ class CountBar:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def advance(self, count: int) -> None:
+    def advance(self, count: float) -> None:
         """``count`` more are done."""
-        self.progress.advance(self.task, count)
+        self.done += count
+        self.progress.update(self.task, completed=round(self.done, 6))  # parts of one add up to one
         quiet = self.progress.disable or self.progress.console.is_terminal
         if not quiet and time.monotonic() - self.logged >= LOG_EVERY:
             self.logged = time.monotonic()

@@ -7,17 +7,18 @@ files of the face are there. Sheets are made of the parts, so that thousands of 
 import csv
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import atomic_path, changed, write_json, write_text
-from ifgan_pl.editing.plan import EditPlan
+from ifgan_pl.core.files import atomic_path, changed, load_tensors, save_tensors, write_json, write_text
+from ifgan_pl.editing.plan import EditPlan, Index, Subject, sample
 from ifgan_pl.images.gallery import gallery_page
 from ifgan_pl.images.sheets import draw_grid, draw_strip, scale_to_cell
 from ifgan_pl.images.write import (
@@ -48,25 +49,28 @@ class EditOutputs:
     Args:
         folder: of the results.
         plan: what is done to every face.
-        numbers: N numbers that name the faces, e.g. sample indices.
+        faces: N faces, or numbers of samples.
         formats: of :data:`FORMATS`.
         attributes: names of the scores, where there is a scorer.
+        keep: keep every image as it is until :meth:`finish`, for :meth:`kept`.
     """
 
     def __init__(
         self,
         folder: Path,
         plan: EditPlan,
-        numbers: Sequence[int],
+        faces: Sequence[int | Subject],
         *,
         formats: Sequence[str] = ("png", "strip"),
         attributes: Sequence[str] = (),
+        keep: bool = False,
     ) -> None:
         self.folder = folder
         self.plan = plan
-        self.numbers = list(numbers)
+        self.faces = [face if isinstance(face, Subject) else sample(face) for face in faces]
         self.formats = tuple(formats)
         self.attributes = list(attributes)
+        self.keep = keep
 
     # -- an interrupted run, and its continuation
 
@@ -90,8 +94,7 @@ class EditOutputs:
         old, new = (
             {k: v for k, v in r.items() if k != "numerics"} for r in (json.loads(record.read_text()), self._record())
         )
-        differences = ["other faces"] if old.pop("index") != new.pop("index") else []
-        differences += changed(old, new)
+        differences = other_faces(old.pop("index"), new.pop("index")) + changed(old, new)
         if differences:
             raise UserError(f"{self.folder} was begun with another request ({'; '.join(differences)})")
         return not (self.folder / PARTS).exists()
@@ -101,38 +104,54 @@ class EditOutputs:
         (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
         if not (self.folder / RECORD).exists():
             write_json(self.folder / RECORD, self._record())
-        return [p for p in range(len(self.numbers)) if not self._part(p).exists()]
+        return [p for p in range(len(self.faces)) if not self._part(p).exists()]
 
     def _record(self) -> dict[str, Any]:
-        record = {**self.plan.describe(self.numbers, self.plan.edits), "formats": list(self.formats)}
+        indices = [face.index for face in self.faces]
+        record = {**self.plan.describe(indices, self.plan.edits), "formats": list(self.formats)}
         return dict(json.loads(json.dumps(record)))
 
     # -- one face
 
-    def write_face(self, position: int, face: Sequence[Pixels], scores: Sequence[Sequence[float]] | None) -> None:
+    def write_face(
+        self,
+        position: int,
+        face: Sequence[Pixels],
+        scores: Sequence[Sequence[float]] | None,
+        notes: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
         """Write all files of a face, from any rank.
 
         Args:
-            position: of the face among ``numbers``.
+            position: of the face.
             face: the image (H, W, 3) uint8 of each column.
             scores: of each column, where there is a scorer.
+            notes: what else ``edits.csv`` says of each column, by heading; the same headings for all faces.
         """
-        number, plan = self.numbers[position], self.plan
+        subject, plan = self.faces[position], self.plan
         for suffix in self.formats:
             if suffix in STILLS:
                 for column, pixels in zip(plan.columns, face, strict=True):
-                    about = plan.describe(number, dict(column.changes))
-                    save_image(self.folder / f"{number:06d}_{column.slug}.{suffix}", pixels, about)
+                    about = plan.describe(subject.index, dict(column.changes))
+                    save_image(self.folder / f"{subject.name}_{column.slug}.{suffix}", pixels, about)
             elif suffix in ANIMATIONS:
-                about = plan.describe(number, [plan.edits[i] for i in plan.frames])
-                save_animation(self.folder / f"{number:06d}.{suffix}", [face[i] for i in plan.frames], about)
+                about = plan.describe(subject.index, [plan.edits[i] for i in plan.frames])
+                save_animation(self.folder / f"{subject.name}.{suffix}", [face[i] for i in plan.frames], about)
         images = [Image.fromarray(pixels) for pixels in face]
         if "html" in self.formats:
             side = min(GALLERY_CELL, images[0].width, GALLERY_WIDTH // len(images))
             row = side_by_side(images, side)
-            save_image(self.folder / gallery_image(number), row, plan.describe(number, plan.edits))
-        info = {**plan.describe(number, plan.edits), "scores": scores}
+            save_image(self.folder / gallery_image(subject), row, plan.describe(subject.index, plan.edits))
+        if self.keep:
+            columns = {str(i): torch.from_numpy(pixels) for i, pixels in enumerate(face)}
+            save_tensors(self._part(position).with_suffix(".safetensors"), columns, {})
+        info = {**plan.describe(subject.index, plan.edits), "scores": scores, "notes": notes}
         save_image(self._part(position), side_by_side(images, CELL), info)
+
+    def kept(self, position: int, column: int) -> Pixels:
+        """The image (H, W, 3) uint8 of a face that was kept."""
+        tensors, _ = load_tensors(self._part(position).with_suffix(".safetensors"), names=(str(column),))
+        return tensors[str(column)].numpy()
 
     def _part(self, position: int) -> Path:
         return self.folder / PARTS / f"{position:08d}.png"
@@ -148,10 +167,7 @@ class EditOutputs:
         Raises:
             UserError: faces are missing.
         """
-        parts = [self._part(p) for p in range(len(self.numbers))]
-        undone = sum(not p.exists() for p in parts)
-        if undone:
-            raise UserError(f"{undone} of {len(parts)} faces are not done: run the same command again with --resume")
+        self.check_done()
         sheets: list[Path] = []
         if "strip" in self.formats:
             sheets += self._write_strips()
@@ -166,9 +182,17 @@ class EditOutputs:
         shutil.rmtree(self.folder / PARTS)
         return [*sheets, self.folder / "edits.csv"]
 
+    def check_done(self) -> None:
+        """Refuse to go on where faces are missing."""
+        undone = sum(not self._part(p).exists() for p in range(len(self.faces)))
+        if undone:
+            raise UserError(
+                f"{undone} of {len(self.faces)} faces are not done: run the same command again with --resume"
+            )
+
     def _pages(self, size: int) -> list[tuple[range, str]]:
         """Positions in pages, and what the name of each page's file ends with."""
-        count = len(self.numbers)
+        count = len(self.faces)
         return [
             (range(i, min(i + size, count)), f"-{i // size:03d}" if count > size else "") for i in range(0, count, size)
         ]
@@ -181,40 +205,42 @@ class EditOutputs:
     def _write_strips(self) -> list[Path]:
         paths = []
         for page, suffix in self._pages(ROWS_A_STRIP):
-            numbers = [self.numbers[p] for p in page]
+            faces = [self.faces[p] for p in page]
             sheet = draw_strip(
                 [self._cells(p) for p in page],
                 title=self.plan.title,
-                row_labels=[str(n) for n in numbers],
+                row_labels=[face.label for face in faces],
                 column_labels=[c.label for c in self.plan.columns],
                 side=CELL,
             )
             paths.append(self.folder / f"strip{suffix}.png")
-            save_image(paths[-1], np.asarray(sheet), self.plan.describe(numbers, self.plan.edits))
+            about = self.plan.describe([face.index for face in faces], self.plan.edits)
+            save_image(paths[-1], np.asarray(sheet), about)
         return paths
 
     def _write_grids(self) -> list[Path]:
         """A sheet of each column, so that the same face has the same place on all of them."""
         paths = []
         for page, suffix in self._pages(GRID * GRID):
-            numbers = [self.numbers[p] for p in page]
-            faces = [self._cells(p) for p in page]
+            faces = [self.faces[p] for p in page]
+            cells = [self._cells(p) for p in page]
             for i, column in enumerate(self.plan.columns):
                 sheet = draw_grid(
-                    [face[i] for face in faces],
+                    [row[i] for row in cells],
                     title=f"{self.plan.title}: {column.label}",
-                    labels=[str(n) for n in numbers],
-                    columns=min(GRID, ceil(len(self.numbers) ** 0.5)),
+                    labels=[face.label for face in faces],
+                    columns=min(GRID, ceil(len(self.faces) ** 0.5)),
                     side=CELL,
                 )
                 paths.append(self.folder / f"grid_{column.slug}{suffix}.png")
-                save_image(paths[-1], np.asarray(sheet), self.plan.describe(numbers, dict(column.changes)))
+                about = self.plan.describe([face.index for face in faces], dict(column.changes))
+                save_image(paths[-1], np.asarray(sheet), about)
         return paths
 
     def _write_gallery(self) -> Path:
         still = next((f for f in self.formats if f in STILLS), None)
         page = gallery_page(
-            [(str(n), gallery_image(n), f"{n:06d}") for n in self.numbers],
+            [(face.label, gallery_image(face), face.name) for face in self.faces],
             title=self.plan.title,
             steps=[c.label for c in self.plan.columns],
             start=self.plan.original,
@@ -225,26 +251,53 @@ class EditOutputs:
         return self.folder / "index.html"
 
     def _write_table(self) -> None:
-        """``edits.csv``: each image, with the scores of its face before and after."""
-        header = ["index", "column", "edit", "file"]
-        header += [f"{when}_{name}" for when in ("before", "after") for name in self.attributes]
-        suffix = next((f for f in (*STILLS, *ANIMATIONS) if f in self.formats), None)
-        with atomic_path(self.folder / "edits.csv") as temporary, open(temporary, "w", newline="") as file:
+        """``edits.csv``: each image, with the scores of its face before and after, and its notes."""
+        headings: list[str] = []
+        with (
+            atomic_path(self.folder / "edits.csv") as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file)
-            writer.writerow(header)
-            for position, number in enumerate(self.numbers):
-                scores = read_provenance(self._part(position))["scores"]
-                for i, column in enumerate(self.plan.columns):
-                    name = f"{number:06d}_{column.slug}.{suffix}" if suffix in STILLS else f"{number:06d}.{suffix}"
-                    row = [number, column.label, json.dumps(dict(column.changes)), name if suffix else ""]
-                    if scores:
-                        row += [f"{s:.4f}" for s in (*scores[self.plan.original], *scores[i])]
-                    writer.writerow(row)
+            for position in range(len(self.faces)):
+                about = read_provenance(self._part(position))
+                for column in range(len(self.plan.columns)):
+                    row = self._row(position, column, about["scores"], about["notes"])
+                    if not headings:
+                        headings = list(row)
+                        writer.writerow(headings)
+                    writer.writerow([row[heading] for heading in headings])
+
+    def _row(
+        self, position: int, column: int, scores: list[list[float]] | None, notes: list[dict[str, Any]] | None
+    ) -> dict[str, Any]:
+        """A line of ``edits.csv``, by its headings."""
+        face, edit = self.faces[position], self.plan.columns[column]
+        suffix = next((f for f in (*STILLS, *ANIMATIONS) if f in self.formats), None)
+        name = f"{face.name}_{edit.slug}.{suffix}" if suffix in STILLS else f"{face.name}.{suffix}"
+        row = {
+            **face.keys,
+            "column": edit.label,
+            "edit": json.dumps(dict(edit.changes)),
+            "file": name if suffix else "",
+        }
+        if scores is not None and self.attributes:
+            for when, which in (("before", self.plan.original), ("after", column)):
+                row |= {f"{when}_{a}": f"{s:.4f}" for a, s in zip(self.attributes, scores[which], strict=True)}
+        return row | (notes[column] if notes is not None else {})
 
 
-def gallery_image(number: int) -> str:
+def other_faces(old: Sequence[Index], new: Sequence[Index]) -> list[str]:
+    """How the faces of two requests differ; of photographs the first that is another one."""
+    if old == new:
+        return []
+    photographs = [face for face in (*new, *old) if isinstance(face, Mapping)]
+    differing = [face["photo"] for face in photographs if face not in old or face not in new]
+    return [f"other faces in {differing[0]}" if differing else "other faces"]
+
+
+def gallery_image(face: Subject) -> str:
     """The address of a face's image in the gallery."""
-    return f"gallery/{number:06d}.jpg"
+    return f"gallery/{face.name}.jpg"
 
 
 def side_by_side(images: Sequence[Image.Image], side: int) -> Pixels:

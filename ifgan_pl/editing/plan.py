@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+Index = int | Mapping[str, Any]
+"""Which face: the number of a sample, or a photograph and the number of a face in it, as provenance says it."""
 EDIT_KEYS = ("hold", "unit", "mode", "metric", "layers")
 """Options of :meth:`ifgan_pl.editing.editor.Editor.shifted`."""
 
@@ -23,6 +25,31 @@ class Column:
         """Of file names: ``smile+2_age-1``, or ``original``."""
         text = "_".join(f"{name}{value:+g}" for name, value in self.changes.items()) or "original"
         return re.sub(r"[^\w+.-]", "-", text)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A face to edit, as files and sheets call it.
+
+    Attributes:
+        index: which one it is; begins its rows of ``edits.csv``.
+        name: how the names of its files begin, a path in the folder of the results.
+        label: on sheets.
+    """
+
+    index: Index
+    name: str
+    label: str
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The first cells of its rows of ``edits.csv``, by their headings."""
+        return {"index": self.index} if isinstance(self.index, int) else {k: self.index[k] for k in ("photo", "face")}
+
+
+def sample(number: int) -> Subject:
+    """A sample, or a row of a file of codes."""
+    return Subject(number, f"{number:06d}", str(number))
 
 
 @dataclass(frozen=True)
@@ -64,11 +91,11 @@ class EditPlan:
         skip = self.original if self.mode == "to" and len(self.columns) > 2 else -1
         return [i for i in range(len(self.columns)) if i != skip]
 
-    def describe(self, index: int | Sequence[int], edit: Any) -> dict[str, Any]:
+    def describe(self, index: Index | Sequence[Index], edit: Any) -> dict[str, Any]:
         """The provenance of a file.
 
         Args:
-            index: number of the face, or numbers.
+            index: which face, or faces.
             edit: the changes, or one for each column.
         """
         views = {"truncation": self.truncation, "resolution": self.resolution}

@@ -1,9 +1,9 @@
 """Edit faces by the thousand, through ``Trainer.predict``: faces are shared out over the ranks, files are numbered."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +15,7 @@ from ifgan_pl.core.cores import workers
 from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch_size
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.editing.outputs import EditOutputs
+from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import native_resolution
 from ifgan_pl.images.write import Pixels, to_uint8
 
@@ -36,12 +37,31 @@ class Faces(Dataset[list[int]]):
         return iter(self.batches)
 
 
+class Retouch(Protocol):
+    """What faces need that no generator made, beside their codes; see :class:`ifgan_pl.photos.editing.FaceRetouch`."""
+
+    def generator(self, position: int, generator: Generator) -> Generator:
+        """The generator as it shows this face."""
+        ...
+
+    def __call__(self, position: int, columns: Sequence[Tensor]) -> tuple[list[Tensor], list[Mapping[str, Any]]]:
+        """What is shown of a face instead of the generator's images, and what ``edits.csv`` says of each column.
+
+        Args:
+            position: of the face.
+            columns: the generator's image (1, 3, H, W) in [-1, 1] for each column.
+        """
+        ...
+
+
 class EditedFaces(NamedTuple):
-    """A batch of faces: their positions, of each the image (H, W, 3) uint8 of every column, and perhaps its scores."""
+    """A batch of faces: their positions, of each the image (H, W, 3) uint8 of every column, perhaps its scores, and
+    perhaps its notes for ``edits.csv``."""
 
     positions: list[int]
     images: list[list[Pixels]]
     scores: list[list[list[float]]] | None = None
+    notes: list[list[Mapping[str, Any]]] | None = None
 
     @property
     def samples(self) -> int:
@@ -57,6 +77,7 @@ class EditFaces(pl.LightningModule):
         codes: (N, …) as :meth:`Editor.codes` gives them.
         outputs: where the images go, checked; its plan says what is done.
         scorer: images -> (n, m); gives the scores of ``edits.csv``.
+        retouch: of faces in photographs; these are edited one by one.
         batch_size: faces a step, or more where a GPU would have less than a micro-batch of images; changes nothing in
             the result.
     """
@@ -68,6 +89,7 @@ class EditFaces(pl.LightningModule):
         outputs: EditOutputs,
         *,
         scorer: Callable[[Tensor], Tensor] | None = None,
+        retouch: Retouch | None = None,
         batch_size: int = 4,
     ) -> None:
         super().__init__()
@@ -76,6 +98,7 @@ class EditFaces(pl.LightningModule):
         self.codes = codes
         self.outputs = outputs
         self.scorer = scorer
+        self.retouch = retouch
         self.batch_size = batch_size
 
     def configure_callbacks(self) -> list[pl.Callback]:
@@ -98,27 +121,33 @@ class EditFaces(pl.LightningModule):
         plan = self.outputs.plan
         native, _ = native_resolution(self.generator, plan.resolution)
         least = -(-micro_batch_size(self.device, native) // len(plan.columns))
-        return DataLoader(Faces(mine, max(self.batch_size, least)), batch_size=None)
+        size = max(self.batch_size, least) if self.retouch is None else 1
+        return DataLoader(Faces(mine, size), batch_size=None)
 
     def predict_step(self, positions: list[int], batch_idx: int) -> EditedFaces:
         """Edit and synthesise a batch."""
         if not positions:
             return EditedFaces([], [])
-        plan = self.outputs.plan
+        plan, editor = self.outputs.plan, self.editor
         codes = self.codes[positions]
         edited = [
-            self.editor.shifted(codes, column.changes, **plan.options) if column.changes else codes
+            editor.shifted(codes, column.changes, **plan.options) if column.changes else codes
             for column in plan.columns
         ]
         rows = max(code.ndim for code in edited)  # shifted layers make W+ of W
         edited = [c if c.ndim == rows else c[:, None].expand(-1, self.generator.num_ws, -1) for c in edited]
-        images = self.editor.images(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
-        columns = torch.split(images, len(codes))
+        if self.retouch is not None:
+            editor = Editor(self.retouch.generator(positions[0], self.generator), editor.boundary)
+        images = editor.images(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
+        columns, notes = list(torch.split(images, len(codes))), None
+        if self.retouch is not None:
+            columns, found = self.retouch(positions[0], columns)
+            notes = [found]
         scores = None
         if self.scorer is not None:
             scores = torch.stack([map_micro_batches(self.scorer, c).cpu() for c in columns], dim=1).tolist()
         pixels = [to_uint8(column) for column in columns]
-        return EditedFaces(positions, [list(face) for face in zip(*pixels, strict=True)], scores)
+        return EditedFaces(positions, [list(face) for face in zip(*pixels, strict=True)], scores, notes)
 
 
 class FaceWriter(BasePredictionWriter):
@@ -140,8 +169,9 @@ class FaceWriter(BasePredictionWriter):
         """Hand a batch to the threads, once no more than two batches wait there."""
         assert self._pool is not None
         self._finish(keep=2 * prediction.samples)
-        scores: Sequence[Any] = prediction.scores or [None] * prediction.samples
-        for face in zip(prediction.positions, prediction.images, scores, strict=True):
+        none: Sequence[Any] = [None] * prediction.samples
+        scores, notes = prediction.scores or none, prediction.notes or none
+        for face in zip(prediction.positions, prediction.images, scores, notes, strict=True):
             self._writing.append(self._pool.submit(self.outputs.write_face, *face))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.editing.outputs import CELL, EditOutputs
-from ifgan_pl.editing.plan import Column, EditPlan
+from ifgan_pl.editing.plan import Column, EditPlan, Subject
 from ifgan_pl.images.write import Pixels, read_provenance
 
 PLAN = EditPlan(
@@ -29,7 +29,7 @@ def face(number: int) -> list[Pixels]:
 
 def fill(outputs: EditOutputs) -> list[Path]:
     for position in outputs.begin():
-        outputs.write_face(position, face(outputs.numbers[position]), [[0.0, 1.0], [0.5, -1.0]])
+        outputs.write_face(position, face(position), [[0.0, 1.0], [0.5, -1.0]])
     return outputs.finish()
 
 
@@ -40,7 +40,7 @@ def test_every_face_has_its_files_and_a_row_of_the_table_for_each_column(tmp_pat
     names = {f"{number:06d}_{column}.png" for number in (7, 40) for column in ("original", "smile+2")}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"strip.png", "edits.csv", "provenance.json"}
     with Image.open(tmp_path / "out/000040_smile+2.png") as image:
-        assert [image.getpixel((0, 0)), image.getpixel((9, 9))] == [(40,) * 3, (GREYS[1],) * 3]
+        assert [image.getpixel((0, 0)), image.getpixel((9, 9))] == [(1,) * 3, (GREYS[1],) * 3]
     assert read_provenance(tmp_path / "out/000040_smile+2.png")["edit"] == {"smile": 2.0}
     with open(tmp_path / "out/edits.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -94,3 +94,30 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no interrupted run"):
         EditOutputs(tmp_path, PLAN, [3]).check(resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def in_a_photograph(number: int, digest: str = "ab") -> Subject:
+    return Subject({"photo": "a b.jpg", "face": number, "digest": digest}, f"faces/a-b-{number}", f"a b {number}")
+
+
+def test_faces_in_photographs_have_names_notes_and_their_images_kept(tmp_path: Path) -> None:
+    faces = [in_a_photograph(0), in_a_photograph(1)]
+    outputs = EditOutputs(tmp_path / "out", PLAN, faces, formats=["jpg", "html", "strip"], keep=True)
+    for position in outputs.begin():
+        notes = [{"identity": f"0.{position}"}, {"identity": "0.5"}]
+        outputs.write_face(position, face(position), None, notes)
+    assert (outputs.kept(1, 0) == face(1)[0]).all()
+    assert (outputs.kept(1, 1) == face(1)[1]).all()
+    outputs.finish()
+    assert (tmp_path / "out/faces/a-b-1_smile+2.jpg").is_file()
+    assert "faces/a-b-0" in (tmp_path / "out/index.html").read_text()
+    assert read_provenance(tmp_path / "out/faces/a-b-1_smile+2.jpg")["index"] == faces[1].index
+    with open(tmp_path / "out/edits.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["photo"], row["face"], row["identity"]) for row in rows[1:3]] == [
+        ("a b.jpg", "0", "0.5"),
+        ("a b.jpg", "1", "0.1"),
+    ]
+    again = EditOutputs(tmp_path / "out", PLAN, [in_a_photograph(0, "cd")], formats=["jpg", "html", "strip"], keep=True)
+    with pytest.raises(UserError, match=r"other faces in a b\.jpg"):
+        again.check(resume=True)

@@ -1,6 +1,7 @@
 """Edits through a Trainer: what the module returns is what its writer writes, beside the synthesis of the next."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ifgan_pl.editing.editor import Editor
 from ifgan_pl.editing.outputs import EditOutputs
 from ifgan_pl.editing.plan import Column, EditPlan
 from ifgan_pl.editing.predict import EditedFaces, EditFaces
-from ifgan_pl.generators import load_generator
+from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.images.write import Pixels, to_uint8
 
 PLAN = EditPlan([Column("original", {}), Column("edited", {"a": 1.0})], "t", unit="latent", truncation=1.0)
@@ -37,13 +38,17 @@ class Watched(EditOutputs):
     def __init__(self, folder: Path, numbers: range, *, fails: int = -1) -> None:
         super().__init__(folder, PLAN, numbers)
         self.written: dict[int, list[Pixels]] = {}
+        self.notes: dict[int, object] = {}
         self.threads: set[int] = set()
         self.fails = fails
 
-    def write_face(self, position: int, face: list[Pixels], scores: object) -> None:  # type: ignore[override]
+    def write_face(  # type: ignore[override]
+        self, position: int, face: list[Pixels], scores: object, notes: object
+    ) -> None:
         if position == self.fails:
             raise UserError("no room")
         self.written[position] = face
+        self.notes[position] = notes
         self.threads.add(threading.get_ident())
 
 
@@ -82,3 +87,32 @@ def test_a_face_that_cannot_be_written_fails_the_run(editor: Editor, tmp_path: P
         trainer().predict(EditFaces(editor, editor.codes(range(40), truncation=1), outputs, batch_size=1))
     assert len(outputs.written) < 39  # it stops early
     assert not [thread for thread in threading.enumerate() if "ThreadPoolExecutor" in thread.name]
+
+
+class Negatives:
+    """A retouch: images turned to their negatives, and which face that was."""
+
+    def generator(self, position: int, generator: Generator) -> Generator:
+        return generator
+
+    def __call__(
+        self, position: int, columns: Sequence[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[Mapping[str, Any]]]:
+        return [-column for column in columns], [{"face": position}] * len(columns)
+
+
+def test_faces_are_retouched_before_they_are_scored_and_written(editor: Editor, tmp_path: Path) -> None:
+    def brightness(images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
+
+    codes = editor.codes(range(3), truncation=1)
+    outputs = Watched(tmp_path / "out", range(3))
+    faces = EditFaces(editor, codes, outputs, scorer=brightness, retouch=Negatives())
+    predictions: Any = trainer().predict(faces)
+    assert [batch.samples for batch in predictions] == [1, 1, 1]
+    original = editor.images(codes, truncation=1)
+    for position in range(3):
+        assert (outputs.written[position][0] == to_uint8(-original)[position]).all()
+        assert outputs.notes[position] == [{"face": position}] * 2
+    scores = torch.tensor(predictions[1].scores)[0, 0]
+    torch.testing.assert_close(scores, -original[1].mean((1, 2)))
