@@ -25,6 +25,7 @@ from ifgan_pl.stages.all import run_all
 from ifgan_pl.stages.boundary import boundary
 from ifgan_pl.stages.convert import convert
 from ifgan_pl.stages.edit import edit as edit_faces
+from ifgan_pl.stages.invert import invert
 from ifgan_pl.stages.launch import Alarm, join, launched
 from ifgan_pl.stages.preview import preview
 from ifgan_pl.stages.report import report
@@ -41,6 +42,7 @@ The stages, each of which ends in files and runs by itself:
   boundary  codes and scores -> one hyperplane an attribute     (runs/default/boundary.safetensors)
   report    what the boundaries do: tables and figures          (runs/default/report/index.html)
   preview   train the cheap preview head of ffhq-mobile
+  invert    --photos DIR: faces in photographs -> codes that edit.py edits   (runs/default/inversions)
   convert   FILE OUT.safetensors: write a StyleGAN or PGGAN file as portable safetensors
   all       score, boundary and report, whatever is not up to date   (the default)
 """
@@ -50,6 +52,7 @@ EDIT = """Edit faces along the boundaries of their generator.
   python edit.py --attribute age --hold gender eyeglasses --seeds 0-15,40
   python edit.py --edit smile=+2 age=-1 --hold all        several attributes at once, the others held
   python edit.py --attribute pose --latents w.npy --metric identity --unit latent     the paper's z + αn
+  python edit.py --photos me.jpg party/ --edit smile=+1.5 --hold all --out edited     your photographs, whole
 
 Needs no training: boundaries of five attributes ship for ffhq-mobile.
 """
@@ -57,12 +60,18 @@ STAGES: dict[str, Callable[..., Any]] = {
     "scorer": train_scorer,
     "score": score,
     "preview": preview,
+    "invert": invert,
     "convert": convert,
     "boundary": boundary,
     "report": report,
     "all": run_all,
 }
-EDIT_HEADINGS = {"attribute": "what to edit", "generator": "which faces", "out": "what to write"}
+EDIT_HEADINGS = {
+    "attribute": "what to edit",
+    "photos": "faces in your photographs (pip install 'ifgan_pl[photos]')",
+    "generator": "generated faces",
+    "out": "what to write",
+}
 """What the help of ``edit.py`` prints above these options."""
 CONFIG = """YAML of options, a shipped one (configs/) by its name; later ones win. Each run leaves its own beside its
 result: config.yaml in a folder, NAME.config.yaml beside a file; given here, it makes the same result again"""

@@ -1,29 +1,41 @@
 """The edit stage: what ``edit.py`` does, from a request to images on disk."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ifgan_pl import __version__
 from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import file_digest
+from ifgan_pl.core.files import file_digest, write_text
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.core.resources import find
 from ifgan_pl.editing.editor import Editor, Mode, Unit, parse_changes
 from ifgan_pl.editing.outputs import FORMATS, EditOutputs, Format
-from ifgan_pl.editing.plan import Column, EditPlan, amount, sweep
+from ifgan_pl.editing.plan import Column, EditPlan, Subject, amount, sample, sweep
 from ifgan_pl.editing.predict import EditFaces
 from ifgan_pl.generators import Generator
 from ifgan_pl.generators.sampling import Space, native_resolution, parse_indices
 from ifgan_pl.generators.truncation import check_psi
 from ifgan_pl.images.write import check_video
+from ifgan_pl.photos.editing import FaceRetouch, write_photographs
+from ifgan_pl.photos.identity import load_sface
+from ifgan_pl.photos.inversions import Inversions
+from ifgan_pl.photos.survey import Survey, survey
 from ifgan_pl.scorer.loading import find_scorer, scorer_inputs
 from ifgan_pl.scores.external import read_latents
+from ifgan_pl.stages.invert import check_inverts, invert_missing, name_skipped
+from ifgan_pl.stages.launch import join
+from ifgan_pl.stages.places import INVERSIONS
 from ifgan_pl.stages.trainer import make_trainer, open_generator
+
+SKIPPED = "skipped.csv"
 
 
 def edit(
@@ -37,6 +49,10 @@ def edit(
     mode: Mode = "shift",
     metric: Literal["stored", "covariance", "sqrt", "identity"] = "stored",
     layers: str | None = None,
+    photos: Sequence[str] = (),
+    face: int | None = None,
+    points: Sequence[str] = (),
+    inversions: str | None = None,
     generator: str = "ffhq-mobile",
     boundary: str | None = None,
     seeds: str | None = None,
@@ -53,7 +69,7 @@ def edit(
     compile: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Edit faces along the boundaries of their generator, and write images.
+    """Edit faces along the boundaries of their generator, generated ones or those in photographs, and write images.
 
     Args:
         attribute: one attribute, over --range: smile, age, gender, eyeglasses, pose, …
@@ -65,6 +81,13 @@ def edit(
         mode: shift adds to each face; to moves each face to that value.
         metric: of the boundary; stored: the one that it was fitted with; identity: the paper's projection.
         layers: rows of W+ to shift, e.g. 0-7; predictions then no longer apply.
+        photos: files and folders of photographs, which are written whole with all faces in them edited; those that
+            cannot be used are named and left out.
+        face: number of the one face of each photograph, the largest 0; by default all.
+        points: where the face of one photograph is, if it is not found: x,y x,y x,y, the two eyes and the mouth, in
+            pixels of the upright photograph.
+        inversions: folder of inversions, as train.py invert makes it: without --photos those in it are edited, with
+            them it is where theirs are looked for and kept; by default runs/default/inversions.
         generator: name of an embedded generator, or a file.
         boundary: boundary file; by default the shipped one of the generator.
         seeds: sample indices, e.g. 0-15,40, by default 0-7; of --latents the rows, by default all.
@@ -90,13 +113,23 @@ def edit(
         UserError: a request that nothing can satisfy, or an output folder that is not empty.
     """
     check_request(attribute, edit, range, steps, format, batch_size, truncation)
+    if (photos or inversions) and (seeds or latents or space):
+        raise UserError("give either --photos or --inversions, or generated faces: --seeds, --latents, --space")
+    if (points or face is not None) and not (photos or inversions):
+        raise UserError("--face and --points say which face of --photos: give that too")
     trainer_ = make_trainer(trainer, "editing faces")
     model, numerics = open_generator(generator, trainer_, trainer, compile=compile)
     found = find(boundary or default_boundary(model), "checkpoints", (".safetensors",))
     editor = Editor(model, LinearBoundary.load(found))
     if default_name(editor.boundary) not in ("", model.name):
         say(f"note: a boundary of {default_name(editor.boundary)} serves {model.name}: both are {model.family}")
-    numbers, codes = choose_faces(editor, seeds, latents, seed=seed, space=space, truncation=truncation)
+    people = store = None
+    if photos or inversions:
+        store = Inversions(inversions or INVERSIONS, model)
+        people, codes = choose_photographs(editor, store, photos, face, points, out=out, trainer=trainer)
+        faces, truncation = [one.subject for one in people.faces], 1.0
+    else:
+        faces, codes = choose_faces(editor, seeds, latents, seed=seed, space=space, truncation=truncation)
     if attribute is not None:
         columns, what = sweep(attribute, *range, steps, unit=unit, mode=mode), attribute
     else:
@@ -119,7 +152,7 @@ def edit(
             "generator_digest": model.fingerprint,
             "boundary": Path(found).name,
             "boundary_digest": file_digest(found),
-            "seed": seed if latents is None else None,
+            "seed": seed if latents is None and people is None else None,
             "latents": Path(latents).name if latents else None,
             "latents_digest": file_digest(latents) if latents else None,
             "scorer": scorer_inputs(scorer_model, scorer)["scorer"] if scorer_model and scorer else None,
@@ -131,37 +164,80 @@ def edit(
         if column.changes:
             editor.shifted(codes[:1], column.changes, **plan.options)
     names = getattr(scorer_model, "attributes", [])
-    outputs = EditOutputs(Path(out), plan, numbers, formats=format, attributes=names)
+    outputs = EditOutputs(Path(out), plan, faces, formats=format, attributes=names, keep=people is not None)
     if outputs.check(resume=resume):
         say(f"edit: up to date ({out})")
         return []
-    faces = EditFaces(editor, codes, outputs, scorer=scorer_model, batch_size=batch_size)
-    trainer_.predict(faces, return_predictions=False)
+    retouch = None
+    if people is not None and store is not None:
+        name_skipped("edit", people, f"{out}/{SKIPPED}")
+        invert_missing(store, people.faces, generator, trainer)
+        codes = editor.codes(latents=torch.stack([store.load(one).codes for one in people.faces]), space="w+")
+        retouch = FaceRetouch(people.faces, store, plan, load_sface())
+    task = EditFaces(editor, codes, outputs, scorer=scorer_model, retouch=retouch, batch_size=batch_size)
+    trainer_.predict(task, return_predictions=False)
     trainer_.strategy.barrier()
-    files = outputs.finish() if is_rank_zero() else []
+    whole = []
+    if people is not None:
+        whole = write_photographs(outputs, people.faces, join(trainer))
+        trainer_.strategy.barrier()
+        if is_rank_zero() and people.skipped:
+            write_skipped(Path(out) / SKIPPED, people.skipped)
+    files = whole + outputs.finish() if is_rank_zero() else []
     for path in files[:10]:
         say(f"edit: {path}")
     if len(files) > 10:
-        say(f"edit: and {len(files) - 10} more sheets in {out}")
+        say(f"edit: and {len(files) - 10} more files in {out}")
     return files
+
+
+def choose_photographs(
+    editor: Editor,
+    store: Inversions,
+    photos: Sequence[str],
+    face: int | None,
+    points: Sequence[str],
+    *,
+    out: str,
+    trainer: Mapping[str, Any] | None,
+) -> tuple[Survey, Tensor]:
+    """The faces in photographs to edit, and a code like theirs, to try the request with; see :func:`edit`."""
+    check_inverts(editor.generator)
+    if points and not photos:
+        raise UserError("--points shows a face in one of --photos: give that too")
+    mean = editor.generator.w_mean
+    assert mean is not None
+    code = editor.codes(latents=mean.expand(1, editor.generator.num_ws, -1), space="w+")
+    if not photos:
+        return store.read_table(face), code
+    return survey(photos, face=face, points=points, leave_out=[out, store.root], ranks=join(trainer)), code
+
+
+def write_skipped(path: Path, skipped: Mapping[Path, str]) -> None:
+    """A table of photographs that were left out, and why."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["photo", "reason"])
+    writer.writerows((photo.name, reason.replace(str(photo), photo.name)) for photo, reason in skipped.items())
+    write_text(path, text.getvalue())
 
 
 def choose_faces(
     editor: Editor, seeds: str | None, latents: str | None, *, seed: int, space: Space | None, truncation: float
-) -> tuple[list[int], Tensor]:
-    """Numbers of the faces to edit, and their codes; see :func:`edit`.
+) -> tuple[list[Subject], Tensor]:
+    """The faces to edit, and their codes; see :func:`edit`.
 
     Raises:
         UserError: numbers that are not in the file of latents, or codes that do not fit.
     """
     if latents is None:
         numbers = parse_indices(seeds or "0-7")
-        return numbers, editor.codes(numbers, seed=seed, truncation=truncation)
+        return list(map(sample, numbers)), editor.codes(numbers, seed=seed, truncation=truncation)
     given, _ = read_latents(latents)
     numbers = parse_indices(seeds) if seeds else list(range(len(given)))
     if max(numbers) >= len(given):
         raise UserError(f"{latents} holds {len(given)} codes: --seeds names number {max(numbers)}")
-    return numbers, editor.codes(latents=given[numbers], space=space, truncation=truncation)
+    return list(map(sample, numbers)), editor.codes(latents=given[numbers], space=space, truncation=truncation)
 
 
 def title_notes(generator: Generator, hold: Sequence[str], layers: str | None, resolution: int | None) -> str:

@@ -1,5 +1,6 @@
 """A real photograph that is on every machine, and what tests do to it."""
 
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -38,3 +39,17 @@ def rolled_points(points: NDArray[np.float64], pixels: Pixels, degrees: float) -
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return np.asarray((points - centres[0]) @ turn.T + centres[1])
+
+
+def party(folder: Path) -> Path:
+    """A folder of photographs: one of one face, one of two, a broken one, and one of none."""
+    folder.mkdir(parents=True)
+    shutil.copy(HOPPER, folder / "me.jpg")
+    group = Image.new("RGB", (700, 420), (90, 120, 180))
+    for x, scale in ((10, 0.55), (300, 0.65)):
+        size = (round(512 * scale), round(600 * scale))
+        group.paste(Image.fromarray(hopper()).resize(size, Image.Resampling.LANCZOS), (x, 20))
+    group.save(folder / "group.png")
+    (folder / "broken.jpg").write_bytes(HOPPER.read_bytes()[:20_000])
+    Image.new("RGB", (300, 200), "beige").save(folder / "wall.png")
+    return folder
