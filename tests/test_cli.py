@@ -45,6 +45,7 @@ def test_options_of_edit_are_the_parameters_of_its_function() -> None:
     defaults = {name: p.default for name, p in inspect.signature(edit).parameters.items() if name != "trainer"}
     expected = defaults | {"edit": ["smile=+2", "age=-1"], "hold": ["a", "b"], "range": [-2.0, -0.5]}
     expected |= {"format": ["png", "strip"], "seeds": "0-15,40", "resume": True, "compile": True, "batch_size": 2}
+    expected |= {"photos": [], "points": []}
     assert {name: given[name] for name in defaults} == expected
 
 

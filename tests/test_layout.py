@@ -54,6 +54,8 @@ TESTED_BY = {
     # OpenVINO's own output of the published files
     "generators/mobile_layers.py": "generators/test_mobile.py",
     "generators/mobile_weights.py": "generators/test_mobile.py",
+    # files of many ranks
+    "photos/inverting.py": "stages/test_invert.py",
 }
 """Modules whose test file has another name than theirs, because one test holds several of them against an oracle."""
 WITHOUT_LOGIC = {"core/errors.py", "stages/places.py"}

@@ -143,7 +143,7 @@ class EditOutputs:
             row = side_by_side(images, side)
             save_image(self.folder / gallery_image(subject), row, plan.describe(subject.index, plan.edits))
         if self.keep:
-            columns = {str(i): torch.from_numpy(pixels) for i, pixels in enumerate(face)}
+            columns = {str(i): torch.from_numpy(np.array(pixels)) for i, pixels in enumerate(face)}
             save_tensors(self._part(position).with_suffix(".safetensors"), columns, {})
         info = {**plan.describe(subject.index, plan.edits), "scores": scores, "notes": notes}
         save_image(self._part(position), side_by_side(images, CELL), info)
