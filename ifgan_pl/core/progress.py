@@ -20,7 +20,8 @@ class RateColumn(ProgressColumn):
     """Samples a second, or seconds a sample."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed or task.completed / max(task.elapsed or 0, 1e-9)
+        whole = task.completed / max(task.finished_time or task.elapsed or 0, 1e-9)
+        speed = whole if task.finished else task.speed or whole
         return Text(rate_text(speed))
 
 

@@ -20,7 +20,6 @@ from ifgan_pl.photos.inversions import Inversions
 from ifgan_pl.photos.likeness import carry_over
 from ifgan_pl.photos.paste import paste
 from ifgan_pl.photos.survey import FoundFace, opened
-from ifgan_pl.photos.tuning import tuned
 from ifgan_pl.photos.write import save_photo
 
 
@@ -39,7 +38,7 @@ class FaceRetouch:
 
     def generator(self, position: int, generator: Generator) -> Generator:
         """The generator, tuned to this face."""
-        return tuned(generator, self.store.load(self.faces[position]).tuning)
+        return self.store.load(self.faces[position]).generator(generator)
 
     def __call__(self, position: int, columns: Sequence[Tensor]) -> tuple[list[Tensor], list[Mapping[str, Any]]]:
         """The photograph itself for the original, and with the edit for each edit: all (1, 3, H, W) in [-1, 1].

@@ -17,7 +17,6 @@ from ifgan_pl.images.write import Pixels, save_image, to_uint8
 from ifgan_pl.photos.inversion import Inversion, Inverter
 from ifgan_pl.photos.inversions import Inversions
 from ifgan_pl.photos.survey import FoundFace
-from ifgan_pl.photos.tuning import tuned
 
 SHOWN = 512
 """Side of photograph and inversion in the image beside an inversion."""
@@ -82,7 +81,7 @@ class InvertFaces(pl.LightningModule):
 
     def both(self, found: FoundFace, inversion: Inversion) -> Pixels:
         """Photograph and inversion, side by side."""
-        generator = tuned(self.generator, inversion.tuning)
+        generator = inversion.generator(self.generator)
         size = min(SHOWN, generator.img_resolution)
         with torch.no_grad():
             image = synthesise(generator, inversion.codes[None].to(self.device), space="w+", resolution=size)

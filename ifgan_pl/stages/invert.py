@@ -1,6 +1,7 @@
 """The invert stage: from photographs to the codes of the faces in them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def invert(
     face: int | None = None,
     points: Sequence[str] = (),
     generator: str = "ffhq-mobile",
-    steps: tuple[int, int, int] = (30, 60, 6),
+    steps: Sequence[int] = (),
     out: str = INVERSIONS,
     trainer: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -38,7 +39,8 @@ def invert(
         points: where the face of one photograph is, if it is not found: x,y x,y x,y, the two eyes and the mouth, in
             pixels of the upright photograph.
         generator: name of an embedded generator, or a file of one that has W+.
-        steps: of refinement: of one offset for all layers, of one for each, and of these at full size.
+        steps: of refinement, by default 30 60 6 40 8: of one offset for all layers, of one for each, of these at full
+            size; of the generator's weights, and of these at full size.
         out: folder; gets one safetensors file a face, with an image of photograph and inversion, inversions.csv and
             sheets.
         trainer: flags of the Lightning Trainer.
@@ -52,8 +54,11 @@ def invert(
     ranks = join(trainer)
     if not photos:
         raise UserError("give --photos: files, or a folder of them")
-    if min(steps) < 0:
-        raise UserError(f"--steps are at least 0, got {' '.join(map(str, steps))}")
+    phases = [phase.name for phase in fields(Steps)]
+    if steps and (len(steps) != len(phases) or min(steps) < 0):
+        raise UserError(
+            f"--steps: {len(phases)} numbers of 0 or more ({', '.join(phases)}), got {' '.join(map(str, steps))}"
+        )
     root = Path(out)
     if root.exists() and any(root.iterdir()) and not any(root.glob("*.safetensors")):
         raise UserError(f"{out} is not empty and holds no inversions: choose another --out")

@@ -86,7 +86,9 @@ def test_a_zero_edit_gives_the_photograph_back(tmp_path: Path) -> None:
     for name in ("exact.jpg", "exact.png"):
         out = tmp_path / f"of {name}"
         photo = tmp_path / name
-        cli.train(["invert", "--photos", str(photo), "--steps", "0", "0", "0", "--out", str(tmp_path / "s"), *CPU])
+        cli.train(
+            ["invert", "--photos", str(photo), "--steps", "0", "0", "0", "0", "0", "--out", str(tmp_path / "s"), *CPU]
+        )
         cli.edit(
             ["--photos", str(photo), "--inversions", str(tmp_path / "s"), "--edit", "smile=0", "--out", str(out), *CPU]
         )

@@ -14,7 +14,7 @@ from tests.commands import contents, failure
 from tests.photos.photographs import HOPPER
 from tests.processes import CPU, ROOT, run, start, torchrun
 
-QUICK = ["--steps", "1", "1", "0", *CPU]
+QUICK = ["--steps", "1", "1", "0", "1", "0", *CPU]
 
 
 def test_every_face_is_a_file_and_a_row(inverted: tuple[Path, Path]) -> None:
@@ -75,12 +75,12 @@ def test_other_settings_are_named_and_another_photograph_is_inverted(
     me = tmp_path / "me.jpg"
     shutil.copy(HOPPER, me)
     arguments = ["invert", "--photos", str(me), "--out", str(out), *CPU]
-    cli.train([*arguments, "--steps", "1", "0", "0"])
-    assert "made in another way (steps" in failure(cli.train, capsys, *arguments, "--steps", "0", "0", "0")
+    cli.train([*arguments, "--steps", "1", "0", "0", "0", "0"])
+    assert "made in another way (steps" in failure(cli.train, capsys, *arguments, "--steps", "0", "0", "0", "0", "0")
     with Image.open(photos / "group.png") as image:
         image.crop((0, 0, 300, 420)).save(me)
     capsys.readouterr()
-    cli.train([*arguments, "--steps", "1", "0", "0"])
+    cli.train([*arguments, "--steps", "1", "0", "0", "0", "0"])
     said = capsys.readouterr().out
     assert "1 of them new" in said
     assert len(list(out.glob("*.safetensors"))) == 2
@@ -96,8 +96,8 @@ def test_other_settings_are_named_and_another_photograph_is_inverted(
         ("--photos me.jpg --face 3", "there is no --face 3"),
         ("--photos me.jpg --points 1,2 3,4", "three points"),
         ("--photos me.jpg --points 1,2 3,4 900,5", "512 × 600"),
-        ("--photos me.jpg --steps -1 0 0", "at least 0"),
-        ("--photos me.jpg --steps 1", "--steps: 3 values expected"),
+        ("--photos me.jpg --steps -1 0 0 0 0", "numbers of 0 or more"),
+        ("--photos me.jpg --steps 1", "--steps: 5 numbers"),
         ("--photos me.jpg --out full", "holds no inversions"),
         ("--photos me.jpg --generator digiface-dcgan", "no W+"),
     ],
