@@ -9,7 +9,9 @@ import io
 import pkgutil
 import re
 import shlex
+import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
@@ -20,7 +22,10 @@ from PIL import Image
 from torch.distributed.run import get_args_parser
 
 from ifgan_pl import cli
+from ifgan_pl.photos import Inversion
+from ifgan_pl.photos.refinement import Steps
 from tests.generators.cases import CASES
+from tests.photos.photographs import HOPPER
 from tests.processes import CPU, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,6 +51,9 @@ RUN = {
     "python edit.py --attribute age --hold gender eyeglasses --seeds 0-15,40": [*EDIT, "--steps", "3"],
     "python edit.py --edit smile=+2 age=-1 --hold all --format jpg grid html --out both": EDIT,
     "python edit.py --attribute pose --steps 31 --format gif webp mp4 --out moving": [*EDIT, "--steps", "3"],
+    # one face, without refinement; see below for the photographs
+    "python train.py invert --photos party/ --out runs/party": ["--steps", "0", "0", "0", "0", "0", *CPU],
+    "python edit.py --inversions runs/party --edit eyeglasses=+2 --hold all": ["--resolution", "128", *CPU],
     # codes in W+ need a generator that has it: 2 faces of 3 steps, averaged down from the preview
     "python edit.py --attribute smile --latents wp.npy --mode to --scorer scorer-faces": [
         *("--steps", "3", "--resolution", "128", "--format", "jpg", *CPU)
@@ -56,6 +64,9 @@ PARSED = {
     "python train.py scorer --config configs/scorer_faces_more.yaml": "hours of training",
     "python train.py score --num 500000 --trainer.devices 8 --trainer.num_nodes 4": "four machines",
     "torchrun --nproc_per_node 2 -- train.py --trainer.accelerator cpu": "two ranks have tests of their own",
+    "pip install -e .[photos]": "an installation",
+    "python edit.py --photos me.jpg party/ --edit smile=+1.5 --hold all --out edited": "a minute a face, as below",
+    "python edit.py --photos me.jpg --attribute age --format strip html": "tests/stages/test_edit_photos.py",
     "make demo": "ten minutes; its recipe is parsed too",
     "make test": "this test is part of it",
 }
@@ -107,6 +118,10 @@ def test_options_of_what_is_not_run_are_there(command: str, monkeypatch: pytest.
     if program == "make":
         for each in recipe(*arguments):
             parse(each)
+    elif program == "pip":
+        (extra,) = re.findall(r"\[(\w+)\]", command)
+        settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        assert extra in settings["project"]["optional-dependencies"]
     elif program == "torchrun":
         started = get_args_parser().parse_args(arguments)
         assert started.nproc_per_node == "2"
@@ -142,6 +157,9 @@ def folder(tmp_path: Path, small_scorer: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delitem(sys.modules, "my_module", raising=False)
     (tmp_path / "small.ckpt").symlink_to(small_scorer)
     (tmp_path / "my_module.py").write_text("def my_scorer(images):\n    return images.mean((2, 3))\n")
+    (tmp_path / "party").mkdir()
+    for photo in ("me.jpg", "party/you.jpg"):
+        shutil.copy(HOPPER, tmp_path / photo)
     (tmp_path / "photos").mkdir()
     random = np.random.default_rng(0)
     for i in range(2):
@@ -173,11 +191,19 @@ def test_the_commands_run_one_after_another(folder: Path, capsys: pytest.Capture
 
 def test_its_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    (block,) = pythons(README)
+    _, block = pythons(README)
     assert "seeds=range(8)" in block
     found: dict[str, object] = {}
     exec(block.replace("seeds=range(8)", "seeds=range(1)"), found)
     assert getattr(found["images"], "shape", None) == (1, 3, 1024, 1024)
+
+
+def test_its_python_inverts_a_photograph(folder: Path) -> None:
+    block, _ = pythons(README)
+    assert "Inverter.load()" in block
+    quick = block.replace("Inverter.load()", "Inverter.load(steps=Steps(1, 0, 0, 0, 0))")
+    exec(quick, {"Steps": Steps})
+    assert Inversion.load("me.safetensors").codes.shape == (16, 512)
 
 
 def test_the_other_page_s_python_is_run_where_its_results_are_known() -> None:

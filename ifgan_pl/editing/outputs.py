@@ -19,6 +19,7 @@ from PIL import Image
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import atomic_path, changed, load_tensors, save_tensors, write_json, write_text
 from ifgan_pl.editing.plan import EditPlan, Index, Subject, sample
+from ifgan_pl.editing.table import Notes, Scores, captions, table_row
 from ifgan_pl.images.gallery import gallery_page
 from ifgan_pl.images.sheets import draw_grid, draw_strip, scale_to_cell
 from ifgan_pl.images.write import (
@@ -117,8 +118,8 @@ class EditOutputs:
         self,
         position: int,
         face: Sequence[Pixels],
-        scores: Sequence[Sequence[float]] | None,
-        notes: Sequence[Mapping[str, Any]] | None = None,
+        scores: Scores,
+        notes: Notes = None,
     ) -> None:
         """Write all files of a face, from any rank.
 
@@ -211,12 +212,17 @@ class EditOutputs:
                 title=self.plan.title,
                 row_labels=[face.label for face in faces],
                 column_labels=[c.label for c in self.plan.columns],
+                captions=[texts for texts in map(self._captions, page) if texts] or None,
                 side=CELL,
             )
             paths.append(self.folder / f"strip{suffix}.png")
             about = self.plan.describe([face.index for face in faces], self.plan.edits)
             save_image(paths[-1], np.asarray(sheet), about)
         return paths
+
+    def _captions(self, position: int) -> list[str] | None:
+        about = read_provenance(self._part(position))
+        return captions(self.plan, self.attributes, about["scores"], about["notes"])
 
     def _write_grids(self) -> list[Path]:
         """A sheet of each column, so that the same face has the same place on all of them."""
@@ -250,6 +256,12 @@ class EditOutputs:
         write_text(self.folder / "index.html", page)
         return self.folder / "index.html"
 
+    def _file(self, position: int, column: int) -> str:
+        """The file of an image, as the table names it; empty where there is none."""
+        suffix = next((f for f in (*STILLS, *ANIMATIONS) if f in self.formats), None)
+        slug = f"_{self.plan.columns[column].slug}" if suffix in STILLS else ""
+        return f"{self.faces[position].name}{slug}.{suffix}" if suffix else ""
+
     def _write_table(self) -> None:
         """``edits.csv``: each image, with the scores of its face before and after, and its notes."""
         headings: list[str] = []
@@ -261,29 +273,19 @@ class EditOutputs:
             for position in range(len(self.faces)):
                 about = read_provenance(self._part(position))
                 for column in range(len(self.plan.columns)):
-                    row = self._row(position, column, about["scores"], about["notes"])
+                    row = table_row(
+                        self.faces[position],
+                        self.plan,
+                        column,
+                        self._file(position, column),
+                        self.attributes,
+                        about["scores"],
+                        about["notes"],
+                    )
                     if not headings:
                         headings = list(row)
                         writer.writerow(headings)
                     writer.writerow([row[heading] for heading in headings])
-
-    def _row(
-        self, position: int, column: int, scores: list[list[float]] | None, notes: list[dict[str, Any]] | None
-    ) -> dict[str, Any]:
-        """A line of ``edits.csv``, by its headings."""
-        face, edit = self.faces[position], self.plan.columns[column]
-        suffix = next((f for f in (*STILLS, *ANIMATIONS) if f in self.formats), None)
-        name = f"{face.name}_{edit.slug}.{suffix}" if suffix in STILLS else f"{face.name}.{suffix}"
-        row = {
-            **face.keys,
-            "column": edit.label,
-            "edit": json.dumps(dict(edit.changes)),
-            "file": name if suffix else "",
-        }
-        if scores is not None and self.attributes:
-            for when, which in (("before", self.plan.original), ("after", column)):
-                row |= {f"{when}_{a}": f"{s:.4f}" for a, s in zip(self.attributes, scores[which], strict=True)}
-        return row | (notes[column] if notes is not None else {})
 
 
 def other_faces(old: Sequence[Index], new: Sequence[Index]) -> list[str]:

@@ -8,7 +8,9 @@ import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
 GAP, MARGIN = 4, 10
-TITLE_SIZE, LABEL_SIZE = 20, 16
+TITLE_SIZE, LABEL_SIZE, CAPTION_SIZE = 20, 16, 13
+CAPTION = 20
+"""Height of a caption below a cell."""
 
 
 def draw_strip(
@@ -17,6 +19,7 @@ def draw_strip(
     title: str,
     row_labels: Sequence[str],
     column_labels: Sequence[str],
+    captions: Sequence[Sequence[str]] | None = None,
     side: int = 224,
 ) -> Image.Image:
     """A labelled table of images.
@@ -25,19 +28,26 @@ def draw_strip(
         rows: images of any size, all rows of one length.
         title: printed above.
         row_labels, column_labels: one for each row and column.
+        captions: one for each image, printed below it; ``None``: none.
         side: of a cell in pixels.
     """
     font = load_font(LABEL_SIZE)
     left = 16 + round(max(font.getlength(label) for label in row_labels))
-    sheet, draw, top = _blank(title, left + len(column_labels) * (side + GAP), 24 + len(rows) * (side + GAP))
+    line = side + GAP + (CAPTION if captions is not None else 0)
+    sheet, draw, top = _blank(title, left + len(column_labels) * (side + GAP), 24 + len(rows) * line)
     for column, label in enumerate(column_labels):
         draw.text((left + column * (side + GAP) + side // 2, top + 8), label, fill="black", font=font, anchor="mm")
     top += 24
-    for line, (label, images) in enumerate(zip(row_labels, rows, strict=True)):
-        y = top + line * (side + GAP)
+    small = load_font(CAPTION_SIZE)
+    for row, (label, images) in enumerate(zip(row_labels, rows, strict=True)):
+        y = top + row * line
         draw.text((left // 2, y + side // 2), label, fill="black", font=font, anchor="mm")
         for column, image in enumerate(images):
-            sheet.paste(scale_to_cell(image, side), (left + column * (side + GAP), y))
+            x = left + column * (side + GAP)
+            sheet.paste(scale_to_cell(image, side), (x, y))
+            if captions is not None:
+                text = captions[row][column]
+                draw.text((x + side // 2, y + side + CAPTION // 2), text, fill="black", font=small, anchor="mm")
     return sheet
 
 

@@ -155,6 +155,7 @@ class Inversions:
                 title=f"{self.generator.name}: photographs and their inversions",
                 row_labels=[found.subject.label for found in part],
                 column_labels=["photograph", "inversion"],
+                captions=[["", likeness_text(self.load(found))] for found in part],
                 side=CELL,
             )
             paths.append(self.root / f"sheet{f'-{page:03d}' if len(faces) > ROWS else ''}.png")
@@ -164,6 +165,11 @@ class Inversions:
     def relative(self, path: Path) -> str:
         """A photograph's path as the table says it."""
         return Path(os.path.relpath(path.absolute(), self.root.absolute())).as_posix()
+
+
+def likeness_text(inversion: Inversion) -> str:
+    """How like the photograph an inversion is, as a sheet says it."""
+    return "identity {identity:.2f}, {psnr:.1f} dB".format(**inversion.likeness)
 
 
 def cells(path: Path) -> list[Image.Image]:

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from ifgan_pl.images.sheets import draw_grid, draw_strip, load_font
+from ifgan_pl.images.sheets import CAPTION, GAP, draw_grid, draw_strip, load_font
 
 LONG = "generator-with-a-name: smile +2 std, age -1 std, hold gender eyeglasses pose (128² native)"
 
@@ -30,6 +30,18 @@ def test_each_image_stands_in_its_cell() -> None:
     assert [grid.getpixel((30, grid.height - 40)), grid.getpixel((30, grid.height - 120))] == [colours[2], colours[0]]
     strip = draw_strip([images], title="t", row_labels=["1"], column_labels=["a", "b", "c"], side=50)
     assert strip.getpixel((strip.width - 20, strip.height - 20)) == colours[2]
+
+
+def test_captions_stand_below_their_cells() -> None:
+    white = Image.new("RGB", (100, 100), "white")
+    options = {"title": "t", "row_labels": ["1", "2"], "column_labels": ["a", "b"], "side": 100}
+    plain = draw_strip([[white] * 2] * 2, **options)  # type: ignore[arg-type]
+    sheet = draw_strip([[white] * 2] * 2, captions=[["", "identity"], ["", ""]], **options)  # type: ignore[arg-type]
+    assert (sheet.width, sheet.height) == (plain.width, plain.height + 2 * CAPTION)
+    dark = np.argwhere(np.asarray(sheet.convert("L"))[:, -100:] < 128)[:, 0]
+    below = plain.height - 2 * (100 + GAP) + 100  # the first row of cells ends there
+    assert ((dark < below - 90) | ((dark >= below) & (dark < below + CAPTION))).all()
+    assert (dark >= below).any()
 
 
 def test_the_font_has_the_letters_of_the_titles() -> None:
