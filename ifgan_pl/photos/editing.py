@@ -30,7 +30,7 @@ class FaceRetouch:
         faces: those that are edited, by position.
         store: their inversions.
         plan: what is done.
-        network: tells how much a face is still the same one's.
+        network: tells how much a face is still the same one's; on the device that edits.
     """
 
     def __init__(self, faces: Sequence[FoundFace], store: Inversions, plan: EditPlan, network: SFace) -> None:
@@ -56,9 +56,8 @@ class FaceRetouch:
             return as_image(pixels).to(columns[column])
 
         images = map_on_cores(shown, range(len(columns)))
-        network = self.network.to(images[0].device)
         with torch.no_grad():
-            embeddings = [network(image) for image in images]
+            embeddings = [self.network(image) for image in images]
         likeness = self.store.load(found).likeness
         notes: list[Mapping[str, Any]] = []
         for edit, embedding in zip(self.plan.columns, embeddings, strict=True):

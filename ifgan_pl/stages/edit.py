@@ -117,6 +117,8 @@ def edit(
         raise UserError("give either --photos or --inversions, or generated faces: --seeds, --latents, --space")
     if (points or face is not None) and not (photos or inversions):
         raise UserError("--face and --points say which face of --photos: give that too")
+    if (photos or inversions) and compile:
+        raise UserError("--compile serves generated faces: the generator's weights are others for each photograph")
     trainer_ = make_trainer(trainer, "editing faces")
     model, numerics = open_generator(generator, trainer_, trainer, compile=compile)
     found = find(boundary or default_boundary(model), "checkpoints", (".safetensors",))
@@ -173,7 +175,7 @@ def edit(
         name_skipped("edit", people, f"{out}/{SKIPPED}")
         invert_missing(store, people.faces, generator, trainer)
         codes = editor.codes(latents=torch.stack([store.load(one).codes for one in people.faces]), space="w+")
-        retouch = FaceRetouch(people.faces, store, plan, load_sface())
+        retouch = FaceRetouch(people.faces, store, plan, load_sface().to(trainer_.strategy.root_device))
     task = EditFaces(editor, codes, outputs, scorer=scorer_model, retouch=retouch, batch_size=batch_size)
     trainer_.predict(task, return_predictions=False)
     trainer_.strategy.barrier()

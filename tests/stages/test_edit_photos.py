@@ -133,6 +133,7 @@ def test_a_photograph_that_moved_is_named(
         ("--photos nowhere.jpg", "no such file or folder"),
         ("--photos me.jpg --face 1", "no --face 1"),
         ("--photos me.jpg --seeds 3", "give either --photos"),
+        ("--photos me.jpg --compile", "serves generated faces"),
         ("--face 0", "give that too"),
         ("--points 1,2 3,4 5,6", "give that too"),
         ("--inversions empty", "holds no inversions.csv"),
