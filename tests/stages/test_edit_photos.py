@@ -19,7 +19,7 @@ from tests.processes import CPU, ROOT, run, torchrun
 SMALL = ["--resolution", "128", *CPU]
 
 
-def pixels(path: Path) -> np.ndarray:
+def pixels(path: str | Path) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(float)
 
@@ -84,14 +84,9 @@ def test_a_zero_edit_gives_the_photograph_back(tmp_path: Path) -> None:
     shutil.copy(HOPPER, tmp_path / "exact.jpg")
     Image.fromarray(hopper()).save(tmp_path / "exact.png")
     for name in ("exact.jpg", "exact.png"):
-        out = tmp_path / f"of {name}"
-        photo = tmp_path / name
-        cli.train(
-            ["invert", "--photos", str(photo), "--steps", "0", "0", "0", "0", "0", "--out", str(tmp_path / "s"), *CPU]
-        )
-        cli.edit(
-            ["--photos", str(photo), "--inversions", str(tmp_path / "s"), "--edit", "smile=0", "--out", str(out), *CPU]
-        )
+        out, photo, store = tmp_path / f"of {name}", str(tmp_path / name), str(tmp_path / "s")
+        cli.train(["invert", "--photos", photo, "--steps", "0", "0", "0", "0", "0", "--out", store, *CPU])
+        cli.edit(["--photos", photo, "--inversions", store, "--edit", "smile=0", "--out", str(out), *SMALL])
         error = np.square(pixels(out / name) - pixels(photo)).mean()
         assert error == 0 if name.endswith("png") else 10 * np.log10(255**2 / error) > 48
 
