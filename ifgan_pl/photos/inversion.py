@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -27,6 +27,8 @@ from ifgan_pl.photos.tuning import tuned
 FORMAT = "ifgan_pl.inversion/1"
 TUNING = "tuning."
 """Prefix of the names of a file's tensors that change the generator's weights."""
+TOGETHER = 8
+"""Faces whose codes a GPU refines at once; a CPU takes one after the other."""
 log = logging.getLogger(__name__)
 Encoder = Callable[[Tensor], Tensor]
 """Images (N, 3, 256, 256) in [-1, 1], FFHQ-aligned -> W+ codes (N, num_ws, w_dim)."""
@@ -118,7 +120,7 @@ class Inverter:
 
         Args:
             generator: or its name, see :func:`ifgan_pl.generators.load_generator`; faces are inverted on its device.
-            encoder: see :data:`Encoder`.
+            encoder: see :data:`Encoder`; ``None``: refinement starts at the mean code.
             steps: of refinement.
 
         Raises:
@@ -127,7 +129,10 @@ class Inverter:
         generator = load_generator(generator) if isinstance(generator, str) else generator
         if encoder is None:
             log.warning("there is no encoder for %s: refinement starts at the mean face", generator.name)
-        return cls(generator, encoder, load_sface().to(device_of(generator)), steps)
+        device = device_of(generator)
+        if isinstance(encoder, nn.Module):
+            encoder = encoder.to(device)
+        return cls(generator, encoder, load_sface().to(device), steps)
 
     @overload
     def invert(self, face: Face, *, progress: Progress | None = None) -> Inversion: ...
@@ -141,20 +146,35 @@ class Inverter:
             progress: called after each step of each face with the phase, the steps done and their number.
         """
         if isinstance(face, Face):
-            return self._invert(face, progress)
-        return [self._invert(one, progress) for one in face]
+            return self._invert([face], progress)[0]
+        size = 1 if device_of(self.generator).type == "cpu" else TOGETHER
+        groups = [face[first : first + size] for first in range(0, len(face), size)]
+        return [inversion for group in groups for inversion in self._invert(group, progress)]
 
-    def _invert(self, face: Face, progress: Progress | None) -> Inversion:
+    def _invert(self, faces: Sequence[Face], progress: Progress | None) -> list[Inversion]:
+        """Invert faces whose codes are refined together, on a GPU in a batch of a fixed size."""
         device = device_of(self.generator)
         if device.type == "cpu":
             use_one_thread()
-        pixels = torch.from_numpy(face.aligned(self.generator.img_resolution).copy()).to(device)
-        photos = (pixels.permute(2, 0, 1)[None].float() / 127.5) - 1
+        padding = 0 if device.type == "cpu" else TOGETHER - len(faces)
+        pixels = [torch.from_numpy(face.aligned(self.generator.img_resolution).copy()) for face in faces]
+        photos = torch.stack(pixels + pixels[-1:] * padding).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+        def tell(phase: str, done: int, count: int) -> None:
+            for _ in faces if progress is not None else ():
+                progress(phase, done, count)  # type: ignore[misc]
+
         start = self.start(photos)
-        codes = refine(self.generator, self.prior, self.network, start, photos, self.steps, progress)
-        tuning = tune(self.generator, self.network, codes, photos, self.steps, progress)
-        likeness = self.likeness(tuned(self.generator, tuning), codes, photos)
-        return Inversion(codes[0].cpu(), face.quad, likeness, self.provenance(face), tuning)
+        if start.shape[1:] != (self.generator.num_ws, self.generator.w_dim):
+            raise UserError(f"the encoder makes codes of {tuple(start.shape[1:])}, which {self.generator.name} has not")
+        steps = self.steps if self.encoder is None else replace(self.steps, w=0)
+        codes = refine(self.generator, self.prior, self.network, start, photos, steps, tell)
+        inversions = []
+        for face, code, photo in zip(faces, codes[:, None], photos[:, None], strict=False):
+            tuning = tune(self.generator, self.network, code, photo, steps, progress)
+            likeness = self.likeness(tuned(self.generator, tuning), code, photo)
+            inversions.append(Inversion(code[0].cpu(), face.quad, likeness, self.provenance(face), tuning))
+        return inversions
 
     @torch.no_grad()
     def start(self, photos: Tensor) -> Tensor:

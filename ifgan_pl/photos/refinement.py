@@ -39,7 +39,7 @@ class Steps:
     """How many steps to take.
 
     Attributes:
-        w: of one offset for all rows of W+, on the preview.
+        w: of one offset for all rows of W+, on the preview; not taken from an encoder's code.
         layers: of an offset for each row, on the preview.
         full: of the same, on the full image.
         weights: of changes to the weights that the preview sees, on the preview.
@@ -47,10 +47,10 @@ class Steps:
     """
 
     w: int = 30
-    layers: int = 60
-    full: int = 6
-    weights: int = 40
-    weights_full: int = 8
+    layers: int = 45
+    full: int = 5
+    weights: int = 30
+    weights_full: int = 6
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ import torch
 
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import save_tensors
-from ifgan_pl.generators import Generator
+from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.photos import Face, Inversion, Inverter, open_photo
+from ifgan_pl.photos.identity import load_sface
 from ifgan_pl.photos.refinement import Steps
 from tests.photos.photographs import HOPPER, HOPPER_POINTS
 
@@ -22,7 +23,7 @@ def face() -> Face:
 
 @pytest.fixture(scope="module")
 def inverter() -> Inverter:
-    return Inverter.load(encoder=None, steps=Steps(1, 1, 1, 1, 1))
+    return Inverter(load_generator("ffhq-mobile"), None, load_sface(), Steps(1, 1, 1, 1, 1))
 
 
 def test_a_file_and_back(tmp_path: Path) -> None:
@@ -75,6 +76,9 @@ def test_an_encoder_says_where_to_start(inverter: Inverter, face: Face) -> None:
     codes = torch.randn(1, 16, 512)
     given = Inverter(inverter.generator, lambda images: codes, inverter.network, Steps(0, 0, 0, 0, 0))
     assert torch.equal(given.invert(face).codes, codes[0])
+    other = Inverter(inverter.generator, lambda images: codes[:, :9], inverter.network, Steps(0, 0, 0, 0, 0))
+    with pytest.raises(UserError, match=r"the encoder makes codes of \(9, 512\)"):
+        other.invert(face)
 
 
 def test_without_an_encoder_it_says_so(caplog: pytest.LogCaptureFixture) -> None:
