@@ -14,14 +14,12 @@ from ifgan_pl.core.progress import SampleProgress
 from ifgan_pl.editing.predict import Faces
 from ifgan_pl.generators.sampling import synthesise
 from ifgan_pl.images.write import Pixels, save_image, to_uint8
-from ifgan_pl.photos.inversion import Inversion, Inverter
+from ifgan_pl.photos.inversion import TOGETHER, Inversion, Inverter
 from ifgan_pl.photos.inversions import Inversions
 from ifgan_pl.photos.survey import FoundFace
 
 SHOWN = 512
 """Side of photograph and inversion in the image beside an inversion."""
-AT_ONCE = 8
-"""Faces that a GPU inverts together."""
 
 
 class Inverted(NamedTuple):
@@ -61,13 +59,15 @@ class InvertFaces(pl.LightningModule):
     def predict_dataloader(self) -> DataLoader[list[int]]:
         """This rank's share of the faces."""
         mine = range(self.trainer.global_rank, len(self.faces), self.trainer.world_size)
-        return DataLoader(Faces(mine, 1 if self.device.type == "cpu" else AT_ONCE), batch_size=None)
+        return DataLoader(Faces(mine, 1 if self.device.type == "cpu" else TOGETHER), batch_size=None)
 
     def predict_step(self, positions: list[int], batch_idx: int) -> Inverted:
         """Invert some faces."""
         found = [self.faces[i] for i in positions]
         bar = next((c.bar for c in self.trainer.callbacks if isinstance(c, SampleProgress)), None)  # type: ignore[attr-defined]
         steps, told = sum(vars(self.inverter.steps).values()), 0
+        if self.inverter.encoder is not None:  # whose code is no start for the first phase
+            steps -= self.inverter.steps.w
 
         def tell(*_: Any) -> None:
             nonlocal told

@@ -39,8 +39,8 @@ def invert(
         points: where the face of one photograph is, if it is not found: x,y x,y x,y, the two eyes and the mouth, in
             pixels of the upright photograph.
         generator: name of an embedded generator, or a file of one that has W+.
-        steps: of refinement, by default 30 60 6 40 8: of one offset for all layers, of one for each, of these at full
-            size; of the generator's weights, and of these at full size.
+        steps: of refinement, five numbers: of one offset for all layers (where there is no encoder), of one for each,
+            of these at full size; of the generator's weights, and of these at full size.
         out: folder; gets one safetensors file a face, with an image of photograph and inversion, inversions.csv and
             sheets.
         trainer: flags of the Lightning Trainer.
