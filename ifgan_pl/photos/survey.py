@@ -70,8 +70,7 @@ class FoundFace:
     def subject(self) -> Subject:
         """How files and sheets of its edits call it."""
         index = {"photo": self.name + self.suffix, "face": self.number, "digest": self.digest}
-        stem = self.name.rsplit("/", 1)[-1]
-        short = stem if len(stem) <= LABEL else f"{stem[: LABEL - 1]}…"
+        short = self.name if len(self.name) <= LABEL else f"…{self.name[1 - LABEL :]}"
         name = re.sub(r"[^\w/.+-]", "-", self.name)
         return Subject(index, f"faces/{name}-{self.number}", f"{short} {self.number}")
 

@@ -1,6 +1,7 @@
 """Faces in folders of photographs, and what their results are called."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ def test_faces_are_found_and_others_left_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(face.quad, face.face.quad)
     assert face.subject.index == {"photo": "me.jpg", "face": 0, "digest": face.digest}
     assert (face.subject.name, face.subject.label) == ("faces/me-0", "me 0")
+    assert replace(face, name="a photo of/mine").subject.name == "faces/a-photo-of/mine-0"
+    assert replace(face, name="a rather long folder/mine").subject.label == "…ong folder/mine 0"
 
 
 def test_ranks_search_a_share_each(tmp_path: Path) -> None:
