@@ -45,6 +45,7 @@ class LinearBoundary(nn.Module):
         calibration: (m, 2) slope and intercept of the logit of the attribute's probability in the distance.
         code_mean, covariance: (d,) and (d, d) of the sample's codes; ``None``: unknown (in Z: 0 and the identity).
         metric: the default of :meth:`direction` and :meth:`edit_shift`; ``covariance``, ``sqrt`` or ``identity``.
+        core: attributes that ``hold="all"`` means; ``None``: all. Those added to a boundary later are not among them.
         metrics: JSON-able figures of the fit, e.g. accuracies, by attribute.
         provenance: JSON-able description of where it comes from.
     """
@@ -77,6 +78,7 @@ class LinearBoundary(nn.Module):
         code_mean: Tensor | None = None,
         covariance: Tensor | None = None,
         metric: str = "covariance",
+        core: Sequence[str] | None = None,
         metrics: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
@@ -99,6 +101,9 @@ class LinearBoundary(nn.Module):
         ):
             raise ValueError(f"layers: rows of W+ codes in order, of 0 to {num_ws - 1}, expected; got {list(layers)}")
         self.metric = metric
+        self.core = self.attributes if core is None else tuple(core)
+        if not set(self.core) <= set(self.attributes):
+            raise ValueError(f"core: some of {self.attributes} expected, got {self.core}")
         self.metrics, self.provenance = dict(metrics or {}), dict(provenance or {})
         self.normals = nn.Parameter(normals.detach().clone())
         self.biases = nn.Parameter(normals.new_zeros(count) if biases is None else biases.detach().to(normals).clone())
@@ -166,6 +171,27 @@ class LinearBoundary(nn.Module):
         """Position of an attribute; ``gender`` = ``male`` and ``pose`` = ``yaw``. UserError lists the known names."""
         return attribute_index(name, self.attributes)
 
+    def held(self, hold: Sequence[str] | str, edited: Sequence[str]) -> list[str]:
+        """The attributes that a request holds, each once.
+
+        Args:
+            hold: names; ``all`` is each of ``core`` that is not edited, ``every`` each attribute that is not edited.
+            edited: names.
+
+        Raises:
+            UserError: an unknown name, or an attribute both edited and held.
+        """
+        moved = {self.index(name) for name in edited}
+        groups = {"all": self.core, "every": self.attributes}
+        found: list[int] = []
+        for word in [hold] if isinstance(hold, str) else hold:
+            named = [self.index(name) for name in groups.get(word, (word,))]
+            both = [self.attributes[i] for i in named if i in moved]
+            if both and word not in groups:
+                raise UserError(f"{both[0]} is both edited and held; drop one of them")
+            found += [i for i in named if i not in moved]
+        return [self.attributes[i] for i in dict.fromkeys(found)]
+
     def direction(self, name: str, *, hold: Sequence[str] | str = (), metric: str | None = None) -> Tensor:
         """Unit direction (d,) that raises one attribute and leaves the held ones where they are, in the linear model.
 
@@ -173,7 +199,7 @@ class LinearBoundary(nn.Module):
 
         Args:
             name: an attribute.
-            hold: attributes held, or ``"all"`` for all the others.
+            hold: attributes held, see :meth:`held`.
             metric: ``covariance``, ``sqrt`` or ``identity``; ``None``: the stored default.
 
         Raises:
@@ -200,7 +226,7 @@ class LinearBoundary(nn.Module):
         Args:
             changes: attribute -> change, in standard deviations of its score (``unit="std"``), or as signed distance
                 along its normal in latent units (``unit="latent"``).
-            hold: attributes held, or ``"all"`` for all that are not edited.
+            hold: attributes held, see :meth:`held`.
             metric: as in :meth:`direction`.
 
         Returns:
@@ -215,13 +241,7 @@ class LinearBoundary(nn.Module):
             raise UserError(f"an attribute is edited twice: {', '.join(changes)}")
         if not edited or not np.isfinite(list(edited.values())).all():
             raise UserError(f"an edit needs attributes with finite changes, got {dict(changes)}")
-        if hold == "all":
-            held = [i for i in range(len(self.attributes)) if i not in edited]
-        else:
-            held = list(dict.fromkeys(self.index(name) for name in ([hold] if isinstance(hold, str) else hold)))
-        both = [self.attributes[i] for i in held if i in edited]
-        if both:
-            raise UserError(f"{both[0]} is both edited and held; drop one of them")
+        held = [self.index(name) for name in self.held(hold, list(changes))]
         chosen = [*edited, *held]
         wanted = self.normals.new_tensor([*edited.values(), *[0.0] * len(held)], dtype=torch.float64)
         if unit == "std":
@@ -237,7 +257,7 @@ class LinearBoundary(nn.Module):
             raise UserError(f"unknown unit {unit!r}; known: std, latent")
         normals = self.normals[chosen].double()
         normals = normals / normals.norm(dim=1, keepdim=True)
-        matrix = self._metric(metric)
+        matrix = self.metric_matrix(metric)
         try:
             step = functional.minimum_norm_edit(normals, torch.ones_like(wanted), wanted, matrix)
         except ValueError:
@@ -252,9 +272,10 @@ class LinearBoundary(nn.Module):
 
     def semantic_covariance(self) -> Tensor:
         """``Σ_s = Λ Nᵀ Σ N Λ`` (m, m): what the linear model says of the covariance of the scores."""
-        return functional.semantic_covariance(self.normals, self.lambdas, self._metric("covariance"))
+        return functional.semantic_covariance(self.normals, self.lambdas, self.metric_matrix("covariance"))
 
-    def _metric(self, name: str | None) -> Tensor | None:
+    def metric_matrix(self, name: str | None) -> Tensor | None:
+        """M (d, d) of a metric, of the stored default for ``None``; ``None`` for the identity."""
         name = self.metric if name is None else name
         if name not in METRICS:
             raise UserError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
@@ -298,6 +319,7 @@ class LinearBoundary(nn.Module):
         """Write one safetensors file (see :mod:`ifgan_pl.core.files`); equal boundaries give equal bytes."""
         names = ["attributes", "kinds", "space", "family", "num_ws", "truncation", "metric", "metrics", "provenance"]
         names += ["layers"] if len(self.layers) < self.num_ws else []
+        names += ["core"] if self.core != self.attributes else []
         save_tensors(path, self.state_dict(), {"format": FORMAT, **{name: getattr(self, name) for name in names}})
 
     @classmethod

@@ -127,6 +127,7 @@ def fit_boundary(
         code_mean=problem.statistics.mean.cpu(),
         covariance=None if space == "z" else problem.statistics.covariance.cpu(),
         metric=metric,
+        core=None,
         metrics={"attributes": figures, "failed": failed, "samples": len(everyone)},
         provenance={**(provenance or {}), "fit": settings},
     )

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from ifgan_pl.core.errors import UserError
 
-SYNONYMS = {"gender": "male", "pose": "yaw"}
-"""The paper's name of an attribute -> ours; both are accepted wherever a name is."""
+SYNONYMS = {"gender": "male", "pose": "yaw", "smiling": "smile"}
+"""The paper's or CelebA's name of an attribute -> ours; both are accepted wherever a name is."""
 
 
 def canonical(name: str) -> str:
-    """Our name of an attribute: ``gender`` -> ``male``, ``pose`` -> ``yaw``, any other as it is."""
-    return SYNONYMS.get(name, name)
+    """By which names are compared: ``gender`` -> ``male``, ``Wavy_Hair`` -> ``wavy_hair``."""
+    return SYNONYMS.get(name.lower(), name.lower())
 
 
 def attribute_index(name: str, attributes: Sequence[str], *, what: str = "attribute") -> int:

@@ -118,7 +118,7 @@ class Editor:
         Args:
             codes: (N, d) in the boundary's space, or W+ (N, num_ws, w_dim).
             changes: attribute -> strength, a number or a tensor () or (N,).
-            hold: attributes that must not move, or ``"all"``.
+            hold: attributes that must not move, see :meth:`LinearBoundary.held`.
             unit: ``std``: standard deviations of the score; ``latent``: latent units along the normal (the paper's α).
             mode: ``shift`` adds to each code; ``to`` moves each code to that score (``std``: in standard deviations
                 from the mean) or that signed distance (``latent``).
@@ -141,11 +141,7 @@ class Editor:
             raise UserError(f"strengths must be finite, got {', '.join(f'{k}={v}' for k, v in changes.items())}")
         if len(set(names)) != len(names):
             raise UserError(f"an attribute is edited twice: {', '.join(changes)}")
-        held = (
-            [n for n in self.attributes if n not in names]
-            if hold == "all"
-            else [*([hold] if isinstance(hold, str) else hold)]
-        )
+        held = self.boundary.held(hold, names)
         steps = []
         for name in names:  # the shift is linear in the changes: one step a unit of each, the others held
             self.boundary.edit_shift(dict.fromkeys(names, 1.0), hold=held, unit=unit, metric=metric)

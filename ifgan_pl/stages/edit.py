@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ifgan_pl import __version__
 from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.boundaries.strain import check_strain
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest, write_text
 from ifgan_pl.core.messages import is_rank_zero, say
@@ -74,7 +75,9 @@ def edit(
     Args:
         attribute: one attribute, over --range: smile, age, gender, eyeglasses, pose, …
         edit: several at once: smile=+2 age=-1.
-        hold: attributes that must not move, or: all.
+        hold: attributes that must not move; all: those that the boundary was first fitted with and that are not edited
+            (of the shipped one eyeglasses, smile, gender, age and pose); every: also those added from labels, which
+            go together, so that little may be left to change; names and these words may be mixed.
         range: lowest and highest strength of --attribute.
         steps: images over --range.
         unit: std: standard deviations of the score; latent: the paper's α.
@@ -142,7 +145,7 @@ def edit(
     plan = EditPlan(
         columns=columns,
         title=f"{model.name}: {what}{title_notes(model, hold, layers, resolution)}",
-        hold="all" if "all" in hold else tuple(hold),
+        hold=hold[0] if list(hold) in (["all"], ["every"]) else tuple(hold),
         unit=unit,
         mode=mode,
         metric=None if metric == "stored" else metric,
@@ -165,6 +168,7 @@ def edit(
     for column in columns:  # refuse what cannot be done before anything is synthesised or written
         if column.changes:
             editor.shifted(codes[:1], column.changes, **plan.options)
+    warn_of_strain(editor.boundary, columns[-1].changes or columns[0].changes, plan)
     names = getattr(scorer_model, "attributes", [])
     outputs = EditOutputs(Path(out), plan, faces, formats=format, attributes=names, keep=people is not None)
     if outputs.check(resume=resume):
@@ -240,6 +244,18 @@ def choose_faces(
     if max(numbers) >= len(given):
         raise UserError(f"{latents} holds {len(given)} codes: --seeds names number {max(numbers)}")
     return list(map(sample, numbers)), editor.codes(latents=given[numbers], space=space, truncation=truncation)
+
+
+def warn_of_strain(boundary: LinearBoundary, changes: Mapping[str, float], plan: EditPlan) -> None:
+    """Say where a request goes against how attributes vary together.
+
+    Raises:
+        UserError: it makes no sense.
+    """
+    if changes and plan.mode == "shift":
+        options = {key: getattr(plan, key) for key in ("hold", "unit", "metric")}
+        if note := check_strain(boundary, changes, **options):
+            say(f"note: {note}")
 
 
 def title_notes(generator: Generator, hold: Sequence[str], layers: str | None, resolution: int | None) -> str:
