@@ -3,9 +3,24 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Editor", "FacialAttributeScorer", "LinearBoundary", "fit_boundary", "load_generator", "load_scorer"]
+__all__ = [
+    "Editor",
+    "FacialAttributeScorer",
+    "LinearBoundary",
+    "attributes_from_labels",
+    "features_of_samples",
+    "fit_boundary",
+    "fit_head",
+    "load_generator",
+    "load_scorer",
+    "suggest",
+]
 
 if TYPE_CHECKING:
+    from ifgan_pl.attributes.faces import features_of_samples
+    from ifgan_pl.attributes.head import fit_head
+    from ifgan_pl.attributes.learn import attributes_from_labels
+    from ifgan_pl.attributes.suggest import suggest
     from ifgan_pl.boundaries.boundary import LinearBoundary
     from ifgan_pl.boundaries.fit import fit_boundary
     from ifgan_pl.editing.editor import Editor
@@ -17,9 +32,13 @@ HOMES = {
     "Editor": "editing.editor",
     "FacialAttributeScorer": "scorer.module",
     "LinearBoundary": "boundaries.boundary",
+    "attributes_from_labels": "attributes.learn",
+    "features_of_samples": "attributes.faces",
     "fit_boundary": "boundaries.fit",
+    "fit_head": "attributes.head",
     "load_generator": "generators",
     "load_scorer": "scorer.loading",
+    "suggest": "attributes.suggest",
 }
 
 

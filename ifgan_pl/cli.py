@@ -22,6 +22,7 @@ from ifgan_pl.core.files import disk_full, write_text
 from ifgan_pl.core.messages import is_rank_zero
 from ifgan_pl.core.resources import find
 from ifgan_pl.stages.all import run_all
+from ifgan_pl.stages.attribute import attribute
 from ifgan_pl.stages.boundary import boundary
 from ifgan_pl.stages.convert import convert
 from ifgan_pl.stages.edit import edit as edit_faces
@@ -40,6 +41,7 @@ The stages, each of which ends in files and runs by itself:
   score     seed and index -> codes, images, scores           (runs/default/scores)
             --images DIR: image files -> a table              (runs/default/images.csv)
   boundary  codes and scores -> one hyperplane an attribute     (runs/default/boundary.safetensors)
+  attribute  yes and no about some faces -> attributes of your own, added to a boundary file
   report    what the boundaries do: tables and figures          (runs/default/report/index.html)
   preview   train the cheap preview head of ffhq-mobile
   invert    --photos DIR: faces in photographs -> codes that edit.py edits   (runs/default/inversions)
@@ -63,6 +65,7 @@ STAGES: dict[str, Callable[..., Any]] = {
     "invert": invert,
     "convert": convert,
     "boundary": boundary,
+    "attribute": attribute,
     "report": report,
     "all": run_all,
 }

@@ -22,7 +22,7 @@ TIERS = (
     {"images", "generators", "boundaries.solvers", "functional"},
     {"data", "boundaries"},
     {"scorer", "scores", "editing"},
-    {"photos", "report"},
+    {"attributes", "photos", "report"},
     {"stages", "app"},
     {"cli"},
 )

@@ -106,10 +106,12 @@ class FacialAttributeScorer(pl.LightningModule):
 
     def raw_scores(self, images: Tensor) -> Tensor:
         """Uncalibrated scores: (N, 3, size, size) float in [-1, 1] -> (N, m)."""
-        if self.hparams["channels_last"]:
-            images = images.contiguous(memory_format=torch.channels_last)
-        scores: Tensor = self.head(self.backbone(images))
+        scores: Tensor = self.head(self.backbone(self.laid_out(images)))
         return scores.float()
+
+    def laid_out(self, images: Tensor) -> Tensor:
+        """Images in the memory format of the kernels."""
+        return images.contiguous(memory_format=torch.channels_last) if self.hparams["channels_last"] else images
 
     def forward(self, images: Tensor) -> Tensor:
         """Calibrated scores.
@@ -120,10 +122,18 @@ class FacialAttributeScorer(pl.LightningModule):
         Returns:
             (N, m): the logit of the probability for a binary attribute, a standardised value for a continuous one.
         """
+        return (self.raw_scores(self.as_seen(images)) + self.offset) / self.temperature
+
+    def as_seen(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) of any size -> (N, 3, size, size) in [-1, 1]."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images: (N, 3, H, W) expected, got {tuple(images.shape)}")
-        scores = self.raw_scores(to_square(images.to(self.head.weight).clamp(-1, 1), self.image_size))
-        return (scores + self.offset) / self.temperature
+        return to_square(images.to(self.head.weight).clamp(-1, 1), self.image_size)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer sees of images, as :meth:`forward` takes them: (N, F)."""
+        features: Tensor = self.backbone(self.laid_out(self.as_seen(images)))
+        return features
 
     def to_units(self, scores: Tensor) -> Tensor:
         """Calibrated scores (N, m) -> probabilities, and years, steps or degrees."""

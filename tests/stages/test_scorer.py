@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,33 @@ def test_the_paper_s_scorer_on_celeba_in_miniature(tmp_path: Path) -> None:
     metrics = json.loads(out.with_suffix(".json").read_text())
     assert 0 <= metrics["accuracy/eyeglasses"] <= 1
     assert metrics["mae/yaw"] > 0
+    # and on to an edited face, by CelebA's name
+    faces, boundary = ["--generator", "digiface-dcgan", "--truncation", "1"], tmp_path / "boundary.safetensors"
+    with torch.no_grad():  # one epoch on noise: scores that differ, and of which half are positive
+        state = torch.load(out, weights_only=True)
+        state["state_dict"]["head.weight"] *= 1e3
+        torch.save(state, out)
+    cli.train(["score", *faces, "--num", "100", "--scorer", str(out), "--out", str(tmp_path / "scores"), *CPU])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of attributes that noise has on one side only
+        cli.train(["boundary", "--scores", str(tmp_path / "scores"), "--refits", "0", "--out", str(boundary), *CPU])
+    cli.edit(
+        [
+            "--attribute",
+            "Wavy_Hair",
+            "--steps",
+            "3",
+            *faces,
+            "--boundary",
+            str(boundary),
+            "--seeds",
+            "0",
+            "--out",
+            str(tmp_path / "edited"),
+            *CPU,
+        ]
+    )
+    assert (tmp_path / "edited" / "strip.png").is_file()
 
 
 def test_the_user_s_take_the_place_of_the_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
