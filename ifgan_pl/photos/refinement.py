@@ -195,7 +195,9 @@ def tune(
     def loss_of(phase: str) -> Tensor:
         if phase == "weights":
             return small(synthesis.tuned(tuning, codes, SMALL).float())
-        return medium(photos_at(synthesis.tuned(tuning, codes, None).float(), MEDIUM))
+        image = synthesis.tuned(tuning, codes, None).float()
+        fine = (image - photo).square().mean((1, 2, 3))  # without it, patterns arise that the average does not show
+        return medium(photos_at(image, MEDIUM)) + PIXELS * fine
 
     for phase, free in factors.items():
         descend(phase, free, getattr(steps, phase), lambda phase=phase: loss_of(phase), progress)  # type: ignore[misc]
