@@ -42,7 +42,7 @@ MODEL = field(1, 8) + field(2, b"nobody") + field(7, GRAPH)
 
 def test_nodes_and_constants() -> None:
     graph = OnnxGraph(MODEL)
-    numbers = {"pads": [1, 300], "strides": [2, 200], "epsilon": [0.25]}
+    numbers: dict[str, list[float]] = {"pads": [1, 300], "strides": [2, 200], "epsilon": [0.25]}
     assert graph.nodes == [Node("Conv", ("x", "w"), ("y",), numbers)]
     assert torch.equal(graph.constants["w"], torch.from_numpy(WEIGHTS.reshape(200, 3).copy()))
     assert torch.equal(graph.constants["q"], torch.tensor([[-3, 2], [1, 0]], dtype=torch.int8))
