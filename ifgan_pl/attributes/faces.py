@@ -16,11 +16,11 @@ from ifgan_pl.core.resources import PLACES, cache_dir
 from ifgan_pl.generators import Generator, edit_space
 from ifgan_pl.generators.sampling import (
     check_space,
-    check_truncation,
     native_resolution,
     sample_codes,
     synthesise,
 )
+from ifgan_pl.generators.truncation import check_truncation
 from ifgan_pl.images.read import decode_or_name, split_broken, to_float, warn_of_broken
 from ifgan_pl.scorer.loading import Scorer, scorer_inputs
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def command(
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / weights.name).symlink_to(weights)
     monkeypatch.setenv("IFGAN_PL_CACHE", str(tmp_path / "cache"))
-    statistics = {name: torch.ones(1) for name in ("lambdas", "score_mean", "score_std")}
+    statistics: dict[str, Any] = {name: torch.ones(1) for name in ("lambdas", "score_mean", "score_std")}
     first = LinearBoundary(torch.eye(100)[:1], attributes=["first"], space="z", family=dcgan.family, **statistics)
     first.save(tmp_path / "first.safetensors")
     faces = features_of_samples(dcgan, load_scorer(small_scorer), NUM, truncation=1, progress=lambda done: None)
