@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch._inductor
 from torch import Tensor, nn
 
 from ifgan_pl.core.cores import on_one_core
@@ -105,6 +104,8 @@ class CompiledForward:
         return result
 
     def _compile(self, inputs: tuple[Tensor, ...]) -> Callable[..., tuple[Tensor]]:
+        import torch._inductor  # takes longer to import than everything else together
+
         installed = self._module.forward
         self._module.forward = self._forward
         try:
