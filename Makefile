@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORTRAIT = $(shell $(BIN)/python -c "import matplotlib as m; print(m.get_data_path() + '/sample_data/grace_hopper.jpg')")
 
-.PHONY: demo test check lint
+.PHONY: demo app test check lint
 
 $(VENV)/installed: pyproject.toml
 	@echo "installing into $(VENV): PyTorch alone is gigabytes, this takes some minutes the first time"
@@ -23,6 +23,10 @@ demo: $(VENV)/installed  ## score 5,000 new faces, fit the boundaries, write the
 	$(BIN)/python edit.py --photos "$(PORTRAIT)" --edit smile=+1.5 --hold all --boundary runs/default/boundary.safetensors --out results/demo/photo
 	@echo "Look at: runs/default/report/index.html results/demo/smile/strip.png results/demo/age/strip.png"
 	@echo "and at a photograph of Grace Hopper (US Navy, public domain): results/demo/photo/grace_hopper.jpg"
+
+app: $(VENV)/installed  ## the page to edit faces on
+	$(BIN)/python -m pip install --quiet -e .[app,photos]
+	$(BIN)/python -m ifgan_pl.app
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from PIL import Image
 from torch.distributed.run import get_args_parser
 
 from ifgan_pl import cli
+from ifgan_pl.app.start import parser as app_parser
 from ifgan_pl.photos import Inversion
 from ifgan_pl.photos.refinement import Steps
 from tests.generators.cases import CASES
@@ -70,6 +71,8 @@ PARSED = {
     "python edit.py --photos me.jpg --attribute age --format strip html": "tests/stages/test_edit_photos.py",
     "make demo": "ten minutes; its recipe is parsed too",
     "make test": "this test is part of it",
+    "make app": "a server, which has tests of its own",
+    "python -m ifgan_pl.app --generator FILE --boundary FILE": "a server, which has tests of its own",
 }
 """A command whose options are looked up, and why no more is done."""
 
@@ -127,6 +130,8 @@ def test_options_of_what_is_not_run_are_there(command: str, monkeypatch: pytest.
         started = get_args_parser().parse_args(arguments)
         assert started.nproc_per_node == "2"
         parse([started.training_script, *(word for word in started.training_script_args if word != "--")])
+    elif arguments[:2] == ["-m", "ifgan_pl.app"]:
+        app_parser().parse_args(arguments[2:])
     else:
         parse(arguments)
 
@@ -144,7 +149,7 @@ def test_options_in_the_text_are_there(capsys: pytest.CaptureFixture[str]) -> No
     for command, arguments in [(cli.edit, []), *((cli.train, [stage]) for stage in cli.STAGES)]:
         with pytest.raises(SystemExit):
             command([*arguments, "--help"])
-    known = set(re.findall(r"--[\w.-]*\w", capsys.readouterr().out))
+    known = set(re.findall(r"--[\w.-]*\w", capsys.readouterr().out + app_parser().format_help()))
     named = {option for page in PAGES.values() for option in re.findall(r"`(--[\w.-]*\w)", page)}
     assert len(named) > 4
     assert named <= known

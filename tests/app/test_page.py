@@ -1,0 +1,175 @@
+"""The page in a real browser: what a visitor does, and that nothing is asked of another host."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ifgan_pl.app.house import House
+from ifgan_pl.app.models import Models
+from ifgan_pl.images.write import read_provenance
+from tests.app.browser import Log, chromium, opened, served
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    chromium()
+    house = House(
+        Models.load("ffhq-mobile", None),
+        scorer="scorer-faces",
+        scores="ffhq-mobile-scores",
+        taught=tmp_path_factory.mktemp("taught"),
+    )
+    house.ready.wait(120)
+    with served(house) as where:
+        yield where
+    house.shut()
+
+
+@pytest.fixture(scope="module")
+def context(address: str) -> Iterator[Any]:
+    with opened(viewport={"width": 1280, "height": 800}, accept_downloads=True) as made:
+        made.set_default_timeout(20_000)
+        yield made
+
+
+@pytest.fixture
+def page(context: Any, address: str) -> Iterator[Any]:
+    made = context.new_page()
+    log = Log(made)
+    made.goto(address)
+    made.wait_for_selector("body[data-ready=yes]")
+    yield made
+    made.close()
+    assert log.hosts <= {address.removeprefix("http://"), ""}
+    assert log.errors == []
+
+
+SHOWN = "(size) => new Promise(go => addEventListener('shown', e => e.detail.size >= size && go(e.detail.size)))"
+
+
+def shown(page: Any, size: int) -> Any:
+    """To wait for: the next image of at least this side. To be asked for before what causes it."""
+    return page.evaluate_handle(f"window.__next = ({SHOWN})({size}), true")
+
+
+def wait(page: Any) -> None:
+    page.evaluate("() => window.__next")
+
+
+def drag(page: Any, name: str, share: float, steps: int = 8) -> None:
+    """Move a slider with the pointer from its middle to a share of its width."""
+    box = page.locator(f"#slider-{name}").bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * share, y, steps=steps)
+    page.mouse.up()
+
+
+def test_a_slider_moves_the_face(page: Any) -> None:
+    before = page.get_attribute("#after", "src")
+    shown(page, 1024)
+    drag(page, "smile", 0.8)
+    wait(page)
+    assert page.get_attribute("#after", "src") != before
+    assert float(page.input_value("#slider-smile")) > 1
+    assert "std" in page.inner_text("#sliders .attribute.moved output")
+    assert page.locator("#sliders .attribute").count() == 5
+    assert "%" in page.inner_text("#sliders .attribute:nth-child(2) .seen-text")
+    shown(page, 1024)
+    page.click("#undo")
+    wait(page)
+    assert page.input_value("#slider-smile") == "0"
+    assert page.is_disabled("#reset")
+
+
+def test_holds_keys_and_the_original(page: Any) -> None:
+    page.check("#hold-all")
+    assert all(box.is_checked() for box in page.locator(".attribute input[type=checkbox]").all())
+    page.focus("#slider-age")
+    shown(page, 1024)
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    wait(page)
+    assert page.input_value("#slider-age") == "1"
+    page.keyboard.press("o")
+    page.wait_for_selector("#before[src^='data:']")
+    assert page.get_attribute("#toggle", "aria-pressed") == "true"
+    assert page.get_attribute("#before", "src") != page.get_attribute("#after", "src")
+    page.click("#files summary")
+    page.wait_for_selector("#downloads code")
+    assert "--edit age=+1 --hold eyeglasses smile male yaw --seeds 0" in page.inner_text("#downloads")
+
+
+def test_a_file_is_saved_with_its_provenance(page: Any, tmp_path: Path) -> None:
+    page.fill("#number", "40")
+    shown(page, 1024)
+    page.click("#choose button:text('Show')")
+    wait(page)
+    shown(page, 1024)
+    drag(page, "yaw", 0.3)
+    wait(page)
+    page.click("#files summary")
+    with page.expect_download() as event:
+        page.click("#downloads button:text('Image')")
+    path = tmp_path / event.value.suggested_filename
+    event.value.save_as(path)
+    assert path.name.startswith("000040_yaw-")
+    assert Image.open(path).size == (1024, 1024)
+    assert read_provenance(path)["index"] == 40
+
+
+def test_faces_are_found_by_what_they_show(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    page.click("#tab-explore")
+    expect(page.locator("#grid img[src]")).to_have_count(24)
+    page.select_option("#filters select[aria-label=Eyeglasses]", "yes")
+    page.fill("#filters input[aria-label='Age from']", "60")
+    page.press("#filters input[aria-label='Age from']", "Enter")
+    expect(page.locator("#count")).to_have_text(re.compile(r"^[\d,]{1,6} of 100,000"))
+    expect(page.locator("#grid img[src]")).to_have_count(24)
+    number = page.inner_text("#grid button:first-child span")
+    page.click("#grid button:first-child")
+    page.click("#chosen button:text('Smile')")
+    expect(page.locator("#chosen .strip img")).to_have_count(7)
+    page.click("#chosen button:text('Edit it')")
+    page.wait_for_selector("#edit:not([hidden])")
+    assert page.input_value("#number") == number
+    shown(page, 1024)
+    wait(page)
+
+
+def test_what_is_wrong_is_said(page: Any) -> None:
+    page.fill("#number", "40")
+    page.click("summary:text('Advanced')")
+    page.fill("#layers", "0-99")
+    page.press("#layers", "Tab")
+    page.wait_for_selector("#error:not([hidden])")
+    assert "rows 0 to 15" in page.inner_text("#error")
+    page.fill("#layers", "")
+    page.press("#layers", "Tab")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_window_shows_everything(context: Any, address: str, scheme: str) -> None:
+    page = context.new_page()
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(address)
+    page.wait_for_selector("body[data-ready=yes]")
+    for tab in ("edit", "explore"):
+        page.click(f"#tab-{tab}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, colour[4:-1].split(","))) < 384) == (scheme == "dark")
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, input, select')].filter(e => !e.hidden && !e.labels?.length && "
+        "!e.getAttribute('aria-label') && !e.textContent.trim()).map(e => e.outerHTML)"
+    )
+    assert unnamed == []
+    page.close()
