@@ -126,11 +126,30 @@ def strip(house: House, session: Session, body: Body) -> Answer:
     return Pending(job, lambda images: {"images": [data_url(image) for image in images]})
 
 
+def upload(house: House, session: Session, name: str, data: bytes) -> Answer:
+    """A photograph: the faces in it, to choose from. The one request whose body is no JSON."""
+    job = session.upload(name, data)
+    assert session.photograph is not None
+    shown_as = session.photograph.path.name
+    return Pending(job, lambda images: {"name": shown_as, "faces": [data_url(image) for image in images]})
+
+
+def invert(house: House, session: Session, body: Body) -> Answer:
+    """A face of the photograph, inverted: it is edited from now on."""
+    job = session.invert(_whole(body.get("face", 0), "face"), house.inverter)
+
+    def taken(face: Any) -> dict[str, Any]:
+        session.take(face)
+        return _state(session)
+
+    return Pending(job, taken)
+
+
 REQUESTS: dict[str, Request] = {
     function.__name__: function
     for function in (
         *(start, ready, face, edit, show, original, undo, reset, commands, download),
-        *(search, thumbnails, neighbours, strip),
+        *(search, thumbnails, neighbours, strip, invert),
     )
 }
 """Name of a request -> what answers it."""

@@ -3,7 +3,7 @@
 import shlex
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -68,6 +68,9 @@ def _images(models: Models, edit: Edit, plan: EditPlan, step: Callable[[int, int
     editor, codes, images = models.editors[edit.metric], models.code(edit), []
     for done, column in enumerate(plan.columns):
         step(done, len(plan.columns))
+        if edit.face.photo is not None:
+            images.append(to_uint8(models.render(replace(edit, changes=column.changes), full=True))[0])
+            continue
         options = plan.options | {"metric": None}  # which is that of the editor
         shifted = editor.shifted(codes, column.changes, **options) if column.changes else codes
         images.append(to_uint8(editor.images(shifted, truncation=edit.truncation))[0])

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from ifgan_pl.app.explore import Catalogue
 from ifgan_pl.app.models import Models
@@ -49,6 +50,7 @@ class House:
         self.folder = Path(tempfile.mkdtemp(prefix="ifgan-app-"))
         self.sessions: dict[str, Session] = {}
         self.ready = threading.Event()
+        self._inverter: Any = None
         self._over = threading.Event()
         threading.Thread(target=self._load, args=(scorer, scores), daemon=True, name="scorer").start()
         threading.Thread(target=self._tidy, daemon=True, name="tidy").start()
@@ -67,6 +69,14 @@ class House:
             log.warning("%s", error)
         finally:
             self.ready.set()
+
+    def inverter(self) -> Any:
+        """What inverts photographs, loaded when first asked for, in the worker's thread."""
+        if self._inverter is None:
+            from ifgan_pl.photos import Inverter
+
+            self._inverter = Inverter.load(self.models.generator)
+        return self._inverter
 
     def open(self) -> Session:
         """A new visitor; the one that was silent longest leaves where there are too many."""

@@ -49,7 +49,7 @@ class Face:
     Attributes:
         number: of a sample, or of a face in a photograph.
         codes: (1, d) or (1, num_ws, w_dim) on the generator's device; ``None``: of the sample, by its truncation.
-        photo: an inverted photograph, see :mod:`ifgan_pl.app.photo`; ``None``: a sample.
+        photo: a :class:`ifgan_pl.app.photo.Portrait`; ``None``: a sample.
     """
 
     number: int
@@ -132,6 +132,7 @@ class Models:
         for metric in ("covariance", "sqrt", "identity") if boundary.covariance is not None else ("identity",):
             self.editors[metric] = Editor(generator, with_metric(boundary, metric))
         self._memory: OrderedDict[Any, Tensor] = OrderedDict()
+        self._tuned: tuple[Any, Generator] | None = None
         self._lock = Lock()
 
     @classmethod
@@ -171,7 +172,7 @@ class Models:
     def code(self, edit: Edit) -> Tensor:
         """The face's own code, (1, d) or (1, num_ws, w_dim)."""
         if edit.face.codes is not None:
-            return edit.face.codes
+            return edit.face.codes.to(self.device)
         key = ("code", edit.face.number, edit.truncation)
         codes = self._kept(key)
         if codes is None:
@@ -240,11 +241,22 @@ class Models:
     def show(self, edit: Edit, *, full: bool = False) -> Shown:
         """The edited face, as a preview or in full."""
         codes = self.edited(edit)
-        image = self.images(codes, edit.truncation, full=full)
+        image = self.render(edit, full=full)
         scores, values = self.score(image)
         predicted = self.predict(codes) if edit.layers is None or not edit.moved else {}
         data = jpeg(to_uint8(image)[0], side=None if full else max(SCREEN, image.shape[-1]))
         return Shown(data, image.shape[-1], scores, values, predicted)
+
+    @torch.no_grad()
+    def render(self, edit: Edit, *, full: bool = False) -> Tensor:
+        """(1, 3, H, W) in [-1, 1] of an edit; of a photograph, with what its inversion lacks."""
+        codes, portrait = self.edited(edit), edit.face.photo
+        if portrait is None:
+            return self.images(codes, edit.truncation, full=full)
+        if self._tuned is None or self._tuned[0] is not portrait:
+            self._tuned = portrait, portrait.inversion.generator(self.generator)
+        image: Tensor = portrait.render(self._tuned[1], codes, None if full else self.preview_side)
+        return image
 
     @torch.no_grad()
     def images(self, codes: Tensor, truncation: float, *, full: bool = False) -> Tensor:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from importlib.resources import files
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -29,12 +29,16 @@ from ifgan_pl.core.errors import UserError
 log = logging.getLogger(__name__)
 SESSION = "x-session"
 """The header with the visitor's secret name; no other site's page can send it."""
-LARGEST_REQUEST = 256 * 1024
+LARGEST_REQUEST, LARGEST_UPLOAD = 256 * 1024, 32 * 1024 * 1024
 """Bytes."""
+SCRIPTS = ("app.js", "server.js", "edit.js", "explore.js", "photo.js")
 PAGE = {
     "": ("index.html", "text/html; charset=utf-8"),
     "style.css": ("style.css", "text/css; charset=utf-8"),
-    **{name: (name, "text/javascript; charset=utf-8") for name in ("app.js", "server.js", "edit.js", "explore.js")},
+    **{
+        name: (name, "text/javascript; charset=utf-8")
+        for name in ("app.js", "server.js", "edit.js", "explore.js", "photo.js")
+    },
 }
 """Address -> file of the page, and its type. Nothing else is served."""
 HEADERS = {
@@ -95,8 +99,13 @@ async def _call(house: House, request: Request) -> Response:
         session = house.open()
     if session is None:
         return JSONResponse({"error": "this session has ended: reload the page", "ended": True})
-    if name not in api.REQUESTS:
+    if name not in (*api.REQUESTS, "upload"):
         return refusal(404, f"unknown request {name!r}")
+    if name == "upload":
+        data = await _body(request, LARGEST_UPLOAD)
+        file = unquote(request.headers.get("x-name", ""))
+        answer = await asyncio.to_thread(api.upload, house, session, file, data)  # decoding takes a while
+        return StreamingResponse(_progress(answer), media_type="application/x-ndjson")
     answer = api.REQUESTS[name](house, session, _json(await _body(request, LARGEST_REQUEST)))
     if isinstance(answer, dict):
         return JSONResponse(answer)
@@ -105,8 +114,9 @@ async def _call(house: House, request: Request) -> Response:
     return JSONResponse(answer.convert(await asyncio.wrap_future(answer.job.future)))
 
 
-async def _progress(answer: api.Pending) -> AsyncIterator[bytes]:
+async def _progress(answer: api.Answer) -> AsyncIterator[bytes]:
     """A line of JSON now and then, and one with the result; a visitor who leaves ends the job."""
+    assert isinstance(answer, api.Pending)
     job = answer.job
     future = asyncio.wrap_future(job.future)
     future.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, even if nobody is there
@@ -158,7 +168,7 @@ async def _body(request: Request, limit: int) -> bytes:
             parts.append(part)
         else:
             return b"".join(parts)
-    raise UserError(f"that is too large: {limit // 1024} kB is the most")
+    raise UserError(f"that is too large: {limit // 1024**2 or 1} MB is the most; make it smaller first")
 
 
 class Guard:

@@ -15,6 +15,7 @@ from ifgan_pl.core.attributes import canonical
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators.sampling import parse_indices
 from ifgan_pl.generators.truncation import check_truncation
+from ifgan_pl.photos.faces import Photo
 
 STEPS_BACK = 100
 """Edits that undo goes back through."""
@@ -46,6 +47,7 @@ class Session:
         self.edit = Edit(Face(0), truncation=models.truncation)
         self.history: list[Edit] = []
         self._kept = self.edit
+        self.photograph: Photo | None = None
         self.seen = time.monotonic()
         self._random = np.random.default_rng()
 
@@ -154,6 +156,10 @@ class Session:
     def download(self, kind: str, attribute: str | None = None) -> Job:
         """A file of the edit, as :class:`~ifgan_pl.app.downloads.Download`; see ``make_download`` there."""
         edit, models, folder = self.edit, self.models, self.folder
+        if kind == "photo":
+            from ifgan_pl.app.photo import pasted
+
+            return self.compute("download", lambda job: pasted(models, edit, folder, job))
         chosen = self._attribute(attribute) if attribute else None
 
         def make(job: Job) -> Any:
@@ -162,6 +168,33 @@ class Session:
             return make_download(models, edit, kind, chosen, folder, job.step)
 
         return self.compute("download", make)
+
+    def upload(self, name: str, data: bytes) -> Job:
+        """Find the faces in a photograph; see :func:`ifgan_pl.app.photo.find`.
+
+        Raises:
+            UserError: it is no photograph.
+        """
+        from ifgan_pl.app import photo
+
+        self.photograph = None
+        shutil.rmtree(self.folder / "photo", ignore_errors=True)
+        received = photo.receive(self.folder, name, data)
+        self.photograph = received
+        return self.compute("photo", lambda job: photo.find(received, job))
+
+    def invert(self, number: int, inverter: Callable[[], Any]) -> Job:
+        """A face of the photograph that was sent last, to edit: see :func:`ifgan_pl.app.photo.invert`.
+
+        Raises:
+            UserError: none was sent.
+        """
+        from ifgan_pl.app import photo
+
+        received = self.photograph
+        if received is None:
+            raise UserError("there is no photograph: send one first")
+        return self.compute("photo", lambda job: photo.invert(inverter, received, number, job))
 
     def compute(self, slot: str, function: Callable[[Job], Any]) -> Job:
         """Long work of this visitor; see :meth:`Worker.submit`."""
@@ -175,6 +208,7 @@ class Session:
         return {
             "number": edit.face.number,
             "photo": edit.face.photo.name if edit.face.photo else None,
+            "likeness": edit.face.photo.likeness() if edit.face.photo else "",
             "changes": dict(edit.changes),
             "hold": list(edit.hold),
             "unit": edit.unit,
@@ -195,6 +229,8 @@ class Session:
             text = command(self.models, self.edit, kind, chosen, self.boundary_name)
             if text:
                 found[kind] = text
+        if self.edit.face.photo is not None and "image" in found:
+            found["photo"] = found["image"]
         return found
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 import { $, attempt, complain, onNewSession, ask, say, start } from './server.js';
 import * as editing from './edit.js';
 import * as exploring from './explore.js';
+import * as photographs from './photo.js';
 
 const TABS = ['edit', 'explore'];
 
@@ -46,6 +47,7 @@ attempt(async () => {
   const answer = await start();
   onNewSession(async () => { const again = await start(); editing.take(again.state); });
   editing.setUpControls();
+  photographs.setUp(async told => { editing.take(told.state); await editing.whole(); });
   exploring.setUp(answer, async number => { open('edit'); await editing.choose(number); });
   await editing.setUp(answer);
   document.body.dataset.ready = 'yes';

@@ -59,7 +59,7 @@ export function take(told) {
   edit.hold = new Set(state.hold);
   $('#number').value = state.photo ? '' : state.number;
   $('#number').required = !state.photo;
-  $('#source').textContent = state.photo ? `${state.photo}` : '';
+  $('#source').textContent = state.photo ? `${state.photo}: ${state.likeness}` : '';
   $('#metric').value = state.metric;
   $('#unit').value = state.unit;
   $('#layers').value = state.layers;
