@@ -307,7 +307,8 @@ class Models:
         for i, name in enumerate(self.attributes):
             title, low, high = SAYINGS.get(name, (name.replace("_", " ").capitalize(), "less", "more"))
             latent = float(reach[i]) if reach[i].isfinite() else REACH
-            entries.append({"name": name, "title": title, "low": low, "high": high, "latent": round(latent, 3)})
+            entry = {"name": name, "title": title, "low": low, "high": high, "latent": round(latent, 3)}
+            entries.append(entry | {"core": name in getattr(self.boundary, "core", self.attributes)})
         return {
             "generator": self.generator.name,
             "attributes": entries,

@@ -2,13 +2,19 @@
 
 import base64
 import json
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ifgan_pl.app import server
+from ifgan_pl.app.api import Pending
 from ifgan_pl.app.house import House
+from ifgan_pl.app.session import Session
+from ifgan_pl.app.worker import Job
+from tests.app.browser import served
 
 pytest.importorskip("httpx")
 testclient = pytest.importorskip("starlette.testclient")
@@ -105,3 +111,27 @@ def test_with_a_password_nobody_else_gets_in(house: House) -> None:
         assert client.get("/", headers={"authorization": header}).status_code == 401
     right = f"Basic {base64.b64encode('me:sésame'.encode()).decode()}"
     assert client.get("/", headers={"authorization": right}).status_code == 200
+
+
+def test_who_leaves_in_the_middle_ends_the_work(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    httpx = pytest.importorskip("httpx")
+    ended = threading.Event()
+
+    def endless(job: Job) -> None:
+        try:
+            while True:
+                job.step(1, 2)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    def ask(house: House, session: Session, body: Any) -> Pending:
+        return Pending(session.compute("endless", endless), dict)
+
+    monkeypatch.setitem(server.api.REQUESTS, "endless", ask)
+    with served(house) as where, httpx.Client(base_url=where, headers={"x-session": "new"}) as client:
+        client.headers["x-session"] = client.post("/api/start", json={}).json()["session"]
+        with client.stream("POST", "/api/endless", json={}) as answer:
+            assert json.loads(next(answer.iter_lines())) == {"done": 1, "total": 2, "ahead": 0}
+            assert not ended.is_set()
+        assert ended.wait(30)

@@ -7,6 +7,7 @@ const edit = { changes: {}, hold: new Set() };
 
 export function setUp(answer) {
   models = answer.models;
+  rows = {};
   $('#metric').replaceChildren(...models.metrics.map(m => new Option(m === 'stored' ? 'as fitted' : m, m)));
   $('#unit').replaceChildren(...models.units.map(u => new Option(u === 'std' ? 'std of the score' : 'latent', u)));
   $('#sweep').replaceChildren(...models.attributes.map(a => new Option(a.title, a.name)));
@@ -52,6 +53,9 @@ function slider(attribute) {
 
 const snap = (value, step) => Math.round(value / step) * step < step / 2 && Math.abs(value) < step / 2 ? 0 : +value.toFixed(4);
 
+/** The sample that is edited; null: a photograph. */
+export const number = () => (state.photo ? null : state.number);
+
 /** Take what the server says of the session. */
 export function take(told) {
   state = told;
@@ -85,7 +89,7 @@ function write() {
     hold.parentElement.title = value ? 'moved by its slider, so not held' : 'must not move while others do';
     row.classList.toggle('moved', !!value);
   }
-  $('#hold-all').checked = models.attributes.every(a => edit.hold.has(a.name));
+  $('#hold-all').checked = models.attributes.every(a => !a.core || edit.hold.has(a.name));
   $('#reset').disabled = !Object.values(edit.changes).some(Boolean);
 }
 
@@ -240,7 +244,7 @@ export function setUpControls() {
   $('#undo').addEventListener('click', attempt(() => change('undo')));
   $('#reset').addEventListener('click', attempt(() => change('reset')));
   $('#hold-all').addEventListener('change', event => {
-    edit.hold = new Set(event.target.checked ? models.attributes.map(a => a.name) : []);
+    edit.hold = new Set(event.target.checked ? models.attributes.filter(a => a.core).map(a => a.name) : []);
     write();
     settle();
   });
