@@ -118,9 +118,10 @@ def invert(inverter: Callable[[], Inverter], photo: Photo, number: int, job: Job
         raise UserError(f"{photo.path.name} has {len(photo.faces)} faces; there is no number {number}")
     job.step(0, 0)
     found, made, done = photo.faces[number], inverter(), 0
-    total = sum(vars(made.steps).values())
+    steps = vars(made.steps) | ({"w": 0} if made.encoder is not None else {})  # which an encoder's code needs not
+    total = sum(steps.values())
 
-    def progress(phase: str, steps: int, of: int) -> None:
+    def progress(phase: str, one: int, of: int) -> None:
         nonlocal done
         done += 1
         job.step(done, total)

@@ -31,6 +31,8 @@ SESSION = "x-session"
 """The header with the visitor's secret name; no other site's page can send it."""
 LARGEST_REQUEST, LARGEST_UPLOAD = 256 * 1024, 32 * 1024 * 1024
 """Bytes."""
+LARGEST_HEARD = 512 * 1024 * 1024
+"""Bytes after which a body is not even read to its end."""
 SCRIPTS = ("app.js", "server.js", "edit.js", "explore.js", "photo.js")
 PAGE = {
     "": ("index.html", "text/html; charset=utf-8"),
@@ -153,22 +155,24 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    """The body of a request, refused as soon as it is too large.
+    """The body of a request. One that is too large is read to its end, but not kept: browsers hear no answer before.
 
     Raises:
-        UserError: it is.
+        UserError: it is too large.
+        ClientDisconnect: it does not end at all.
     """
-    size = request.headers.get("content-length", "0")
     parts, length = [], 0
-    if not size.isdigit() or int(size) <= limit:
-        async for part in request.stream():
-            length += len(part)
-            if length > limit:
-                break
+    async for part in request.stream():
+        length += len(part)
+        if length <= limit:
             parts.append(part)
+        elif length > LARGEST_HEARD:
+            raise ClientDisconnect
         else:
-            return b"".join(parts)
-    raise UserError(f"that is too large: {limit // 1024**2 or 1} MB is the most; make it smaller first")
+            parts.clear()
+    if length > limit:
+        raise UserError(f"that is too large: {limit // 1024**2 or 1} MB is the most; make it smaller first")
+    return b"".join(parts)
 
 
 class Guard:

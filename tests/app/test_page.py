@@ -11,28 +11,43 @@ from PIL import Image
 from ifgan_pl.app.house import House
 from ifgan_pl.app.models import Models
 from ifgan_pl.images.write import read_provenance
+from ifgan_pl.photos import Inverter
+from ifgan_pl.photos.identity import load_sface
+from ifgan_pl.photos.refinement import Steps
 from tests.app.browser import Log, chromium, opened, served
+from tests.photos.photographs import HOPPER
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     chromium()
+    models = Models.load("ffhq-mobile", None)
     house = House(
-        Models.load("ffhq-mobile", None),
+        models,
         scorer="scorer-faces",
         scores="ffhq-mobile-scores",
         taught=tmp_path_factory.mktemp("taught"),
     )
     house.ready.wait(120)
+    few = Steps(w=2, layers=2, full=0, weights=0, weights_full=0)
+    house._inverter = Inverter(models.generator, None, load_sface().to(models.device), few)
     with served(house) as where:
         yield where
     house.shut()
 
 
+def expect_set() -> None:
+    """What is expected may take as long as everything else: the machine may be busy."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=120_000)
+
+
 @pytest.fixture(scope="module")
 def context(address: str) -> Iterator[Any]:
     with opened(viewport={"width": 1280, "height": 800}, accept_downloads=True) as made:
-        made.set_default_timeout(20_000)
+        made.set_default_timeout(120_000)
+        expect_set()
         yield made
 
 
@@ -142,6 +157,31 @@ def test_faces_are_found_by_what_they_show(page: Any) -> None:
     assert page.input_value("#number") == number
     shown(page, 1024)
     wait(page)
+
+
+def test_a_photograph_comes_in_and_goes_out(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    from playwright.sync_api import expect
+
+    page.set_input_files("#file", {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no image"})
+    expect(page.locator("#error")).to_have_text(re.compile("^Notes.jpg is no image"))
+    large = tmp_path / "large.jpg"
+    large.write_bytes(HOPPER.read_bytes() + bytes(50 * 2**20))
+    page.set_input_files("#file", large)
+    expect(page.locator("#error")).to_have_text("Large.jpg has 50 MB, more than 32: make it smaller first")
+    page.set_input_files("#file", HOPPER)
+    expect(page.locator("#source")).to_have_text(re.compile("^grace_hopper.jpg: likeness"), timeout=120_000)
+    shown(page, 1024)
+    drag(page, "smile", 0.75)
+    wait(page)
+    page.click("#files summary")
+    with page.expect_download(timeout=120_000) as event:
+        page.click("#downloads button:text('Photograph')")
+    path = tmp_path / event.value.suggested_filename
+    event.value.save_as(path)
+    with Image.open(path) as image, Image.open(HOPPER) as before:
+        assert image.size == before.size
+    assert read_provenance(path)["edit"].keys() == {"smile"}
 
 
 def test_what_is_wrong_is_said(page: Any) -> None:

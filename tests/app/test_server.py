@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ifgan_pl.app import server
+from ifgan_pl.app import api, server
 from ifgan_pl.app.api import Pending
 from ifgan_pl.app.house import House
 from ifgan_pl.app.session import Session
@@ -81,7 +81,7 @@ def test_mistakes_are_sentences(client: Any) -> None:
         assert answer.json()["error"].startswith("a request is")
 
 
-def test_large_bodies_are_refused_before_they_are_read(client: Any) -> None:
+def test_large_bodies_are_refused_and_not_kept(client: Any) -> None:
     headers = begin(client)
 
     def endless() -> Iterator[bytes]:
@@ -128,7 +128,7 @@ def test_who_leaves_in_the_middle_ends_the_work(house: House, monkeypatch: pytes
     def ask(house: House, session: Session, body: Any) -> Pending:
         return Pending(session.compute("endless", endless), dict)
 
-    monkeypatch.setitem(server.api.REQUESTS, "endless", ask)
+    monkeypatch.setitem(api.REQUESTS, "endless", ask)
     with served(house) as where, httpx.Client(base_url=where, headers={"x-session": "new"}) as client:
         client.headers["x-session"] = client.post("/api/start", json={}).json()["session"]
         with client.stream("POST", "/api/endless", json={}) as answer:

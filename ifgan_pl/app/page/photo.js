@@ -1,6 +1,7 @@
 // A photograph: sent, its faces to choose from, inversion with progress, likeness.
 import { $, ask, attempt, element, hearProgress, say } from './server.js';
 
+const LARGEST = 32 * 2 ** 20; // bytes, as the server says too
 let stop = null, took;
 
 export function setUp(taken) {
@@ -16,6 +17,7 @@ export function setUp(taken) {
 async function send(file) {
   $('#file').value = '';
   if (!file) return;
+  if (file.size > LARGEST) throw new Error(`${file.name} has ${Math.round(file.size / 2 ** 20)} MB, more than 32: make it smaller first`);
   const headers = { 'x-name': encodeURIComponent(file.name) };
   const found = await working('looking for faces', progress => ask('upload', file, { raw: true, headers, ...progress }));
   if (!found) return;
