@@ -10,6 +10,7 @@ from ifgan_pl.app.house import House
 from ifgan_pl.app.models import Shown
 from ifgan_pl.app.session import Session
 from ifgan_pl.app.worker import Job
+from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.errors import UserError
 
 Body = Mapping[str, Any]
@@ -145,11 +146,59 @@ def invert(house: House, session: Session, body: Body) -> Answer:
     return Pending(job, taken)
 
 
+def lessons(house: House, session: Session, body: Body) -> Answer:
+    """What was taught before."""
+    return {"begun": house.school.begun()}
+
+
+def lesson(house: House, session: Session, body: Body) -> Answer:
+    """The faces to ask about next, for an attribute."""
+    models, taught = session.models, _lesson(house, session, body)
+    job = session.compute("lesson", lambda job: taught.suggest(house.school.faces(models, job)))
+    return Pending(job, lambda numbers: {"numbers": numbers, "answers": len(taught.answers)})
+
+
+def answer(house: House, session: Session, body: Body) -> Answer:
+    """An answer about a face: 1, 0 or, where it is unclear, null."""
+    value = body.get("value")
+    if value not in (0, 1, None) or isinstance(value, bool):
+        raise UserError(f"an answer is 1, 0 or null, got {value!r}")
+    taught = _lesson(house, session, body)
+    taught.answer(_whole(body.get("number"), "number"), None if value is None else float(value))
+    return {"answers": len(taught.answers)}
+
+
+def learn(house: House, session: Session, body: Body) -> Answer:
+    """What the answers have taught so far."""
+    models, taught = session.models, _lesson(house, session, body)
+    job = session.compute("lesson", lambda job: taught.learn(house.school.faces(models, job), job))
+
+    def convert(found: Any) -> dict[str, Any]:
+        images = [[data_url(image) for image in row] for row in found.images]
+        return {"text": found.text, "figures": found.figures, "images": images}
+
+    return Pending(job, convert)
+
+
+def save(house: House, session: Session, body: Body) -> Answer:
+    """Add what was learnt to the boundary, and edit along it from now on."""
+    taught = _lesson(house, session, body)
+    path = taught.save()
+    session.use(LinearBoundary.load(path), path)
+    told = {"boundary": str(path), "labels": str(taught.path)}
+    return {**told, "models": session.models.describe(), **_state(session)}
+
+
+def _lesson(house: House, session: Session, body: Body) -> Any:
+    return house.school.lesson(session.models, str(body.get("name", "")))
+
+
 REQUESTS: dict[str, Request] = {
     function.__name__: function
     for function in (
         *(start, ready, face, edit, show, original, undo, reset, commands, download),
         *(search, thumbnails, neighbours, strip, invert),
+        *(lessons, lesson, answer, learn, save),
     )
 }
 """Name of a request -> what answers it."""

@@ -51,6 +51,7 @@ class House:
         self.sessions: dict[str, Session] = {}
         self.ready = threading.Event()
         self._inverter: Any = None
+        self._school: Any = None
         self._over = threading.Event()
         threading.Thread(target=self._load, args=(scorer, scores), daemon=True, name="scorer").start()
         threading.Thread(target=self._tidy, daemon=True, name="tidy").start()
@@ -64,11 +65,21 @@ class House:
                 found = find_scorer(scorer)
                 self.models.scorer = found.to(self.models.device) if hasattr(found, "to") else found
             self.catalogue = Catalogue(self.models, scores)
-            importlib.import_module("ifgan_pl.app.downloads")
+            for name in ("downloads", "teach"):
+                importlib.import_module(f"ifgan_pl.app.{name}")
         except UserError as error:
             log.warning("%s", error)
         finally:
             self.ready.set()
+
+    @property
+    def school(self) -> Any:
+        """The :class:`ifgan_pl.app.teach.School`, loaded when first asked for."""
+        if self._school is None:
+            from ifgan_pl.app.teach import School
+
+            self._school = School(self.taught)
+        return self._school
 
     def inverter(self) -> Any:
         """What inverts photographs, loaded when first asked for, in the worker's thread."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from ifgan_pl.app.models import Edit, Face, Models, indices_text
 from ifgan_pl.app.worker import Job, Worker
+from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.attributes import canonical
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators.sampling import parse_indices
@@ -124,6 +125,11 @@ class Session:
             return False
         self.edit = self._kept = self.history.pop()
         return True
+
+    def use(self, boundary: LinearBoundary, path: Path) -> None:
+        """Edit along another boundary that has the attributes of this one, from a file, from now on."""
+        self.models = self.models.with_boundary(boundary, path)
+        self.boundary_name = str(path)
 
     def _keep(self, edit: Edit) -> None:
         """Go on to an edit from which undo comes back to the one that was kept before."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ifgan_pl.app import teach
 from ifgan_pl.app.house import House
 from ifgan_pl.app.models import Models
 from ifgan_pl.images.write import read_provenance
@@ -31,7 +32,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     house.ready.wait(120)
     few = Steps(w=2, layers=2, full=0, weights=0, weights_full=0)
     house._inverter = Inverter(models.generator, None, load_sface().to(models.device), few)
-    with served(house) as where:
+    with pytest.MonkeyPatch.context() as patch, served(house) as where:
+        patch.setattr(teach, "KNOWN", 96)  # whose features take seconds
         yield where
     house.shut()
 
@@ -184,6 +186,37 @@ def test_a_photograph_comes_in_and_goes_out(page: Any, tmp_path: Path) -> None:
     assert read_provenance(path)["edit"].keys() == {"smile"}
 
 
+def test_an_attribute_is_taught_with_24_clicks(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    page.click("#tab-teach")
+    page.fill("#lesson", "dark")
+    page.click("#teach button:text('Teach it')")
+    cards = page.locator(".lesson .card")
+    expect(cards).to_have_count(24, timeout=120_000)
+    expect(page.locator(".lesson img[src]")).to_have_count(24)
+    darkness = page.evaluate(DARKNESS)
+    middle = sorted(darkness)[12]
+    for i, value in enumerate(darkness):
+        if i % 2:
+            cards.nth(i).locator("button:text('yes')" if value >= middle else "button:text('no')").click()
+        else:
+            cards.nth(i).locator("img").click()
+            page.keyboard.press("y" if value >= middle else "n")
+    expect(page.locator("#finding h2")).to_be_visible(timeout=120_000)
+    page.click("#finding button:text('Ask about 24 more')")
+    expect(page.locator(".lesson .card.current")).to_have_count(1)
+
+
+DARKNESS = """() => [...document.querySelectorAll('.lesson img')].map(image => {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 8;
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0, 8, 8);
+  return -context.getImageData(0, 0, 8, 8).data.reduce((a, b) => a + b, 0);
+})"""
+
+
 def test_what_is_wrong_is_said(page: Any) -> None:
     page.fill("#number", "40")
     page.click("summary:text('Advanced')")
@@ -202,7 +235,7 @@ def test_a_narrow_window_shows_everything(context: Any, address: str, scheme: st
     page.set_viewport_size({"width": 400, "height": 800})
     page.goto(address)
     page.wait_for_selector("body[data-ready=yes]")
-    for tab in ("edit", "explore"):
+    for tab in ("edit", "explore", "teach"):
         page.click(f"#tab-{tab}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")

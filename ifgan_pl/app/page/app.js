@@ -2,9 +2,10 @@
 import { $, attempt, complain, onNewSession, ask, say, start } from './server.js';
 import * as editing from './edit.js';
 import * as exploring from './explore.js';
+import * as teaching from './teach.js';
 import * as photographs from './photo.js';
 
-const TABS = ['edit', 'explore'];
+const TABS = ['edit', 'explore', 'teach'];
 
 function open(tab) {
   for (const name of TABS) {
@@ -15,6 +16,7 @@ function open(tab) {
   }
   complain(null);
   if (tab === 'explore') return exploring.open();
+  if (tab === 'teach') return teaching.open();
 }
 
 function setUpTabs() {
@@ -45,9 +47,18 @@ attempt(async () => {
   setUpTabs();
   say('starting…');
   const answer = await start();
-  onNewSession(async () => { const again = await start(); editing.take(again.state); });
+  onNewSession(async () => {
+    const number = editing.number();
+    const again = await start();
+    if (number === null) { // a photograph's inversion went with the server
+      editing.take(again.state);
+      throw new Error('the server was started anew: send the photograph again');
+    }
+    await ask('face', { number });
+  });
   editing.setUpControls();
   photographs.setUp(async told => { editing.take(told.state); await editing.whole(); });
+  teaching.setUp(saved => { exploring.know(saved.models); return editing.setUp(saved); });
   exploring.setUp(answer, async number => { open('edit'); await editing.choose(number); });
   await editing.setUp(answer);
   document.body.dataset.ready = 'yes';
