@@ -27,7 +27,7 @@ def main(path: str) -> None:
         page.fill("#number", "1")
         page.click("#choose button:text('Show')")
         page.check("#hold-all")
-        for name, value in (("smile", 1.5), ("age", 1.5)):
+        for name, value in (("smile", 2.0), ("age", -1.0)):
             page.evaluate(MOVE, [name, value])
             page.wait_for_timeout(4000)
         page.evaluate(HALF)
