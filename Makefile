@@ -13,8 +13,8 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/tested: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -e .[test]
-	command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && \
-	  apt-get install -y -qq --no-install-recommends chromium; } || echo "no Chromium: tests of the page will be skipped"
+	command -v chromium > /dev/null || { test "$$(id -u)" = 0 && timeout 60 apt-get update -qq && \
+	  timeout 180 apt-get install -y -qq --no-install-recommends chromium; } || echo "no Chromium: tests of the page will be skipped"
 	touch $@
 
 demo: $(VENV)/installed  ## score 5,000 new faces, fit the boundaries, write the report, edit faces and a photograph
