@@ -26,6 +26,7 @@ from ifgan_pl.stages.attribute import attribute
 from ifgan_pl.stages.boundary import boundary
 from ifgan_pl.stages.convert import convert
 from ifgan_pl.stages.edit import edit as edit_faces
+from ifgan_pl.stages.encoder import encoder
 from ifgan_pl.stages.invert import invert
 from ifgan_pl.stages.launch import Alarm, join, launched
 from ifgan_pl.stages.preview import preview
@@ -44,6 +45,7 @@ The stages, each of which ends in files and runs by itself:
   attribute  yes and no about some faces -> attributes of your own, added to a boundary file
   report    what the boundaries do: tables and figures          (runs/default/report/index.html)
   preview   train the cheap preview head of ffhq-mobile
+  encoder   train the encoder of photographs for ffhq-mobile
   invert    --photos DIR: faces in photographs -> codes that edit.py edits   (runs/default/inversions)
   convert   FILE OUT.safetensors: write a StyleGAN or PGGAN file as portable safetensors
   all       score, boundary and report, whatever is not up to date   (the default)
@@ -62,6 +64,7 @@ STAGES: dict[str, Callable[..., Any]] = {
     "scorer": train_scorer,
     "score": score,
     "preview": preview,
+    "encoder": encoder,
     "invert": invert,
     "convert": convert,
     "boundary": boundary,
