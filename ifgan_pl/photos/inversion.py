@@ -16,9 +16,12 @@ from ifgan_pl.core.cores import use_one_thread
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest, load_tensors, save_tensors
 from ifgan_pl.core.numerics import numerics_of
+from ifgan_pl.core.resources import resource
 from ifgan_pl.generators.base import Generator, parameter_digest
 from ifgan_pl.generators.loading import load_generator
+from ifgan_pl.generators.mobile import MobileStyleGAN
 from ifgan_pl.generators.sampling import device_of
+from ifgan_pl.photos.encoder import ENCODER, load_encoder
 from ifgan_pl.photos.faces import Face
 from ifgan_pl.photos.identity import SFace, load_sface
 from ifgan_pl.photos.refinement import MEDIUM, Progress, Steps, photos_at, prior_of, refine, tune
@@ -90,6 +93,15 @@ class Inversion:
         return cls(codes, quad.double().numpy(), metadata["likeness"], metadata["provenance"], tuning)
 
 
+def shipped_encoder(generator: Generator) -> Encoder | None:
+    """The encoder that ships, for the generator that it was trained with; ``None`` for others, or where none ships."""
+    try:
+        path = resource(f"checkpoints/{ENCODER}.ckpt")
+    except FileNotFoundError:
+        return None
+    return load_encoder(path) if isinstance(generator, MobileStyleGAN) else None
+
+
 class Inverter:
     """From faces in photographs to :class:`Inversion`; made by :meth:`load`.
 
@@ -113,20 +125,25 @@ class Inverter:
         cls,
         generator: Generator | str = "ffhq-mobile",
         *,
-        encoder: Encoder | None = None,
+        encoder: Encoder | str | Path | None = None,
         steps: Steps = Steps(),  # noqa: B008 (frozen)
     ) -> "Inverter":
         """An inverter into a generator.
 
         Args:
             generator: or its name, see :func:`ifgan_pl.generators.load_generator`; faces are inverted on its device.
-            encoder: see :data:`Encoder`; ``None``: refinement starts at the mean code.
+            encoder: see :data:`Encoder`; or a checkpoint, or the name of a shipped one. ``None``: the shipped one where
+                it is of this generator, else refinement starts at the mean code.
             steps: of refinement.
 
         Raises:
             UserError: a generator without W+, an encoder of another generator, no network at the first run.
         """
         generator = load_generator(generator) if isinstance(generator, str) else generator
+        if encoder is None:
+            encoder = shipped_encoder(generator)
+        elif isinstance(encoder, str | Path):
+            encoder = load_encoder(encoder)
         if encoder is None:
             log.warning("there is no encoder for %s: refinement starts at the mean face", generator.name)
         device = device_of(generator)

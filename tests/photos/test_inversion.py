@@ -10,7 +10,7 @@ import torch
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import save_tensors
 from ifgan_pl.generators import Generator, load_generator
-from ifgan_pl.photos import Face, Inversion, Inverter, open_photo
+from ifgan_pl.photos import Face, Inversion, Inverter, inversion, open_photo
 from ifgan_pl.photos.identity import load_sface
 from ifgan_pl.photos.refinement import Steps
 from tests.photos.photographs import HOPPER, HOPPER_POINTS
@@ -81,7 +81,8 @@ def test_an_encoder_says_where_to_start(inverter: Inverter, face: Face) -> None:
         other.invert(face)
 
 
-def test_without_an_encoder_it_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_an_encoder_it_says_so(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inversion, "ENCODER", "none-of-this-name")
     with caplog.at_level(logging.WARNING):
         inverter = Inverter.load("ffhq-mobile", steps=Steps(0, 0, 0, 0, 0))
     assert "refinement starts at the mean face" in caplog.text
