@@ -202,7 +202,10 @@ def argument(hint: Any, parameter: inspect.Parameter) -> dict[str, Any]:
     kinds = get_args(hint)
     if get_origin(hint) in (Sequence, tuple):
         several: Any = len(kinds) if get_origin(hint) is tuple else "+"
-        return {"type": kinds[0], "nargs": several, "default": list(parameter.default)}
+        given = parameter.default is not parameter.empty
+        return {"type": kinds[0], "nargs": several} | (
+            {"default": list(parameter.default)} if given else {"required": True}
+        )
     option: dict[str, Any] = {"type": hint}
     named = [kind for kind in kinds if get_origin(kind) is Literal]
     if named and set(kinds) == {named[0], NoneType}:

@@ -155,5 +155,7 @@ def load_encoder(path: str | Path | None = None) -> FaceEncoder:
     except UserError:
         raise
     except Exception as error:  # unpickling, missing keys and wrong shapes each raise their own
-        raise UserError(f"{path} is not an encoder's checkpoint ({str(error).splitlines()[0]})") from None
+        raise UserError(
+            f"{path} is not an encoder's checkpoint ({(str(error).splitlines() or [type(error).__name__])[0]})"
+        ) from None
     return encoder.requires_grad_(False).eval()

@@ -93,7 +93,7 @@ def make_pairs(
             with torch.no_grad():
                 images = synthesise(fast, full_ws(ws), space="w+", resolution=128).clamp(-1, 1)
                 with torch.autocast(images.device.type, torch.bfloat16, enabled=fast.const.dtype == torch.bfloat16):
-                    seen = torch.cat([identity(part).float() for part in images.split(8)])
+                    seen = torch.cat([identity(part).float() for part in torch.split(images, 8)])
             stored = (images * 127.5 + 127.5).round().to(torch.uint8)
             save_tensors(path, {"images": stored, "ws": ws.half(), "identity": seen.half()}, {})
             bar.advance(BLOCK)

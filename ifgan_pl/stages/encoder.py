@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.checkpoint_io import AtomicCheckpointIO
 from ifgan_pl.core.errors import UserError
@@ -98,7 +98,7 @@ def encoder(
     )
     steps = pair_steps + photo_steps
     fitting = encoder_trainer(trainer, folder, steps)
-    train, val = (DataLoader(range(n), batch_size=None) for n in (min(epoch_steps, steps), 1))  # type: ignore[arg-type]
+    train, val = (DataLoader(cast("Dataset[int]", range(n)), batch_size=None) for n in (min(epoch_steps, steps), 1))
     fitting.fit(task, train, val, ckpt_path=last if resume else None, weights_only=True)
     if fitting.is_global_zero:
         provenance = {
