@@ -23,11 +23,14 @@ from ifgan_pl.generators.sampling import (
 from ifgan_pl.generators.truncation import check_truncation
 from ifgan_pl.images.read import decode_or_name, split_broken, to_float, warn_of_broken
 from ifgan_pl.scorer.loading import Scorer, scorer_inputs
+from ifgan_pl.scores.score_file import ScoreFile
+from ifgan_pl.scores.store import ScoreStore
 
 BLOCK = 256
 """Faces of a file of the cache."""
 SHIPPED = "checkpoints/ffhq-mobile-features.safetensors"
 """Features of the first samples of seed 0, in 8 bits: they cost nothing where generator and scorer are the shipped."""
+WHERE = ("family", "num_ws", "space", "truncation")
 SIDE = 256
 """Side at which a scorer without ``image_size`` sees image files."""
 
@@ -87,7 +90,7 @@ def features_of_samples(
         "scorer": scorer_inputs(scorer, type(scorer).__name__)["scorer"],
         "seed": seed,
         "space": space,
-        "truncation": truncation,
+        "truncation": float(truncation),
         "resolution": resolution,
     }
     folder = cache_dir() / f"features-{json_digest(inputs)[:16]}"
@@ -121,6 +124,18 @@ def features_of_samples(
     codes = torch.cat([part["codes"] for part in parts])[:num].flatten(1)
     where = {"family": generator.family, "num_ws": generator.num_ws, "generator_name": generator.name}
     return Faces(features, codes, {**inputs, **where})
+
+
+def faces_of_scores(source: ScoreStore | ScoreFile, num: int | None = None) -> Faces:
+    """Scores as features, with their codes: no image is made.
+
+    Args:
+        source: of :func:`ifgan_pl.scores.score_file.open_scores`.
+        num: how many of its samples; ``None``: all.
+    """
+    codes, scores = source.load() if isinstance(source, ScoreStore) else source.load(num=num)
+    where = {k: source.inputs[k] for k in (*WHERE, "generator_name", "generator", "scorer", "seed")}
+    return Faces(scores[:num].float(), codes[:num].flatten(1), where)
 
 
 def features_of_codes(

@@ -19,8 +19,8 @@ from ifgan_pl.scorer.calibration import platt
 LEAST, LEAST_OF_A_SIDE = 20, 5
 """Answers that a head needs, and of either answer to a yes/no question."""
 FOLDS = 5
-PENALTIES = tuple(10 ** (k / 2) for k in range(-8, 1))
-"""Penalties that are tried, relative to the variance of the inputs: 1e-4 … 1."""
+PENALTIES = tuple(10 ** (k / 2) for k in range(-11, 1))
+"""Penalties that are tried, relative to the variance of the inputs: 3e-6 … 1."""
 SHARES = (0.0, 0.3, 0.8)
 """Shares of the inputs' variance that are tried for the codes; the rest is the features'."""
 SOLVERS = {"binary": logistic, "continuous": ridge}
@@ -86,7 +86,12 @@ class Design:
 
     def rows(self, faces: Faces, share: float) -> Tensor:
         """(n, F) or (n, F + d) float64 of mean squared length 1; ``share`` of it is the codes'."""
-        features: Tensor = (faces.features.double() - self.mean) / (self.std * len(self.mean) ** 0.5)
+        features: Tensor = faces.features.double()
+        if faces.codes is None:  # photographs: on the scale of their own, a camera is no generator
+            mean, std = features.mean(0), features.std(0).clamp_min(1e-6)
+        else:
+            mean, std = self.mean, self.std
+        features = (features - mean) / (std * len(mean) ** 0.5)
         if self.code_mean is None or faces.codes is None:
             return features
         codes = (faces.codes.double() - self.code_mean) / self.size

@@ -107,7 +107,7 @@ def attributes_from_labels(
             )
     scores = torch.stack([head.scores(faces) for head in heads.values()], 1)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*hardly follow it.*")
+        warnings.simplefilter("ignore")  # what cannot be fitted is an error here, and noise has its own figures
         fitted = fit_boundary(
             faces.codes,
             scores,
@@ -119,6 +119,8 @@ def attributes_from_labels(
             metric=boundary.metric,
             seed=seed,
         )
+    for name, reason in fitted.metrics["failed"].items():
+        raise UserError(f"{name}: by these answers it is too rare ({reason}); find more faces that have it (--suggest)")
     learned = {}
     for j, (name, head) in enumerate(heads.items()):
         figures = fitted.metrics["attributes"][name]

@@ -30,8 +30,12 @@ class ScoreFile:
         self.path, self.scores, self.num = path, tensors["scores"], len(tensors["scores"])
         self.inputs, self.numerics = metadata["inputs"], metadata["numerics"]
 
-    def load(self, ranks: Ranks = ALONE) -> tuple[Tensor, Tensor]:
+    def load(self, ranks: Ranks = ALONE, *, num: int | None = None) -> tuple[Tensor, Tensor]:
         """Codes (n, …), drawn again, and scores (n, m), float32, of this rank's share; .5 ms a code on idle cores.
+
+        Args:
+            ranks: that share the samples.
+            num: how many samples all ranks read; ``None``: all there are.
 
         Raises:
             UserError: the generator of that name is not the one whose images were scored.
@@ -40,7 +44,7 @@ class ScoreFile:
         if generator.fingerprint != self.inputs["generator"]:
             raise UserError(f"{self.path} was made with another {generator.name}: score with `python train.py score`")
         where = {k: self.inputs[k] for k in ("seed", "space", "truncation")}
-        share = ranks.share(self.num)
+        share = ranks.share(min(num or self.num, self.num))
         scores = self.scores[share.start : share.stop]
         if not len(share):
             return sample_codes(generator, range(1), **where).cpu()[:0], scores

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ifgan_pl.attributes.faces import Faces, features_of_files, features_of_samples
+from ifgan_pl.attributes.faces import Faces, faces_of_scores, features_of_files, features_of_samples
 from ifgan_pl.attributes.head import NARROW, Head, fit_head
 from ifgan_pl.attributes.labels import asked, read_answers, write_answers
 from ifgan_pl.attributes.learn import attributes_from_labels
@@ -21,13 +21,14 @@ from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.images.sheets import draw_grid
 from ifgan_pl.images.write import save_image, to_uint8
 from ifgan_pl.scorer.loading import SCORER, find_scorer
+from ifgan_pl.scores.score_file import open_scores
 from ifgan_pl.scores.score_images import list_images
 from ifgan_pl.stages.edit import default_boundary
 from ifgan_pl.stages.places import RUN
 
 SHEET, ANSWERS = "sheet.jpg", "labels.csv"
 """In the folder of ``--suggest``: the faces asked about, and the CSV to fill in."""
-SIDE = 256
+SIDE, NUM = 256, 5000
 
 
 def attribute(
@@ -36,10 +37,11 @@ def attribute(
     labels: Sequence[str] = (),
     suggest: int = 0,
     images: Sequence[str] = (),
+    scores: str | None = None,
     generator: str = "ffhq-mobile",
     boundary: str | None = None,
     scorer: str = SCORER,
-    num: int = 20000,
+    num: int | None = None,
     seed: int = 0,
     truncation: float = 0.7,
     replace: bool = False,
@@ -58,11 +60,14 @@ def attribute(
         suggest: instead, so many faces whose answers would help most: uncertain ones, likely ones of a rare answer, and
             some at random; of the first name.
         images: folders and files of your own images, if the labels are about these.
+        scores: a store of `score`, or a file of its scores such as the shipped ffhq-mobile-scores: its scores and codes
+            are looked at instead of the scorer's features, so that no image has to be made. Its own seed, truncation
+            and scorer apply.
         generator: name of an embedded generator, or a file.
         boundary: boundary file to add to; by default what ``out`` holds, else the shipped one of the generator.
         scorer: whose features are looked at: checkpoint, shipped name, or ``module:callable``.
-        num: how many faces are scored to fit the hyperplane, and may be asked about: indices 0 to num - 1. What is seen
-            of them is kept in the cache.
+        num: how many faces are scored to fit the hyperplane, and may be asked about: indices 0 to num - 1, by default
+            5,000, of ``scores`` all. What is seen of them is kept in the cache.
         seed: stream of the samples.
         truncation: psi of the samples, as the boundary's.
         replace: fit an attribute anew that the boundary has.
@@ -82,6 +87,14 @@ def attribute(
     start = boundary or (str(place) if place.is_file() else default_boundary(model))
     known = LinearBoundary.load(find(start, "checkpoints", (".safetensors",)))
     known.check_codes(space=known.space, family=model.family)
+    if scores and images:
+        raise UserError("--images are looked at by the scorer's features: leave --scores out")
+    source = open_scores(scores) if scores else None
+    if source and source.inputs["generator"] != model.fingerprint:
+        raise UserError(
+            f"{scores} is of another generator, {source.inputs['generator_name']}: name it with --generator"
+        )
+    num = min(num or source.num, source.num) if source else num or NUM
     eyes = find_scorer(scorer)
     if isinstance(eyes, torch.nn.Module):
         eyes.to(device)
@@ -90,7 +103,10 @@ def attribute(
     seen = features_of_files(eyes, files) if files else None
     written = [*labels, *([str(place / ANSWERS)] if suggest and asked(place / ANSWERS) else [])]
     answers = read_answers(written, name, files=seen.inputs["files"] if seen else (), num=None if seen else num)
-    faces = features_of_samples(model, eyes, num, seed=seed, truncation=truncation, space=known.space)
+    if source:
+        faces = faces_of_scores(source, num)
+    else:
+        faces = features_of_samples(model, eyes, num, seed=seed, truncation=truncation, space=known.space)
     if suggest:
         return _suggest(model, faces, name[0], answers[name[0]], suggest, place)
     found, learned = attributes_from_labels(known, faces, answers, labelled=seen, replace=replace)

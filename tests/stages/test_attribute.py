@@ -36,8 +36,9 @@ def command(
     first.save(tmp_path / "first.safetensors")
     faces = features_of_samples(dcgan, load_scorer(small_scorer), NUM, truncation=1, progress=lambda done: None)
     assert faces.codes is not None
-    answer = faces.features[:, 0]
-    answer = answer + faces.codes[:, 1] * answer.std() > answer.median()
+    seen = faces.features[:, int(faces.features.std(0).argmax())]
+    value = (seen - seen.mean()) / seen.std() + faces.codes[:, 1]
+    answer = value > value.median()
     options = ["--generator", "digiface-dcgan", "--truncation", "1", "--num", str(NUM), "--scorer", str(small_scorer)]
     return [*options, "--boundary", str(tmp_path / "first.safetensors")], lambda i: float(answer[i])
 
@@ -59,7 +60,8 @@ def test_from_a_sheet_to_an_edited_face(
         assert len(read_columns(sheet / "labels.csv")["index"]) == asked
         assert Image.open(sheet / "sheet.jpg").width > 6 * 256
         fill(sheet / "labels.csv", answer)
-    assert "AUROC" in capsys.readouterr().out  # of the answers so far
+    said = capsys.readouterr().out
+    assert "bright: AUROC" in said  # of the answers so far
     add = ["attribute", "--name", "bright", "--labels", str(sheet / "labels.csv"), *options, "--out", str(out)]
     cli.train(add)
     said = capsys.readouterr().out
