@@ -65,6 +65,8 @@ PARSED = {
     "python train.py scorer --config configs/scorer_faces_more.yaml": "hours of training",
     "python train.py encoder": "an hour of training; tests/stages/test_encoder.py takes a few steps",
     "python train.py attribute --name beard --labels beard.csv": "tests/stages/test_attribute.py runs it",
+    "python train.py attribute --name freckles --suggest 24 --out sheet": "somebody has to look",
+    "python train.py attribute --name freckles --labels sheet/labels.csv": "somebody has to look",
     "python train.py score --num 500000 --trainer.devices 8 --trainer.num_nodes 4": "four machines",
     "torchrun --nproc_per_node 2 -- train.py --trainer.accelerator cpu": "two ranks have tests of their own",
     "pip install -e .[photos]": "an installation",
