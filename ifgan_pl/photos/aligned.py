@@ -47,12 +47,12 @@ def aligned_photos(folder: Path, cache: Path, *, most: int | None = None, ranks:
             save_tensors(path, {"faces": torch.from_numpy(faces)}, {})
             bar.advance(BLOCK)
     ranks.barrier()
-    whole = torch.cat([load_tensors(path)[0]["faces"] for path in paths])
-    if len(whole) < len(files) and ranks.rank == 0:
+    together = torch.cat([load_tensors(path)[0]["faces"] for path in paths])
+    if len(together) < len(files) and ranks.rank == 0:
         log.warning(
-            "%d of %d photographs in %s are left out: no face was found", len(files) - len(whole), len(files), folder
+            "%d of %d photographs in %s are left out: no face was found", len(files) - len(together), len(files), folder
         )
-    return whole
+    return together
 
 
 def aligned(file: Path) -> NDArray[np.uint8] | None:
@@ -71,4 +71,4 @@ def inside(face: Face) -> NDArray[np.uint8]:
     places = np.stack([x, y], -1) @ transform[:, :2].T + transform[:, 2]
     height, width = face.photo.pixels.shape[:2]
     shown = ((places >= 0) & (places <= (width - 1, height - 1))).all(-1)
-    return np.where(shown, 255, 0).astype(np.uint8)
+    return np.asarray(shown * 255, np.uint8)

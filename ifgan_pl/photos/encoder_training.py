@@ -260,7 +260,9 @@ def new_encoder(
     pl.seed_everything(seed, verbose=False)
     encoder = FaceEncoder(**options)
     with torch.no_grad():
-        w = torch.cat([generator.mapping(z) for z in torch.split(sample_z(range(STATISTICS), 512, seed=seed), 256)])
+        w = torch.cat(
+            [generator.mapping(part) for part in torch.split(sample_z(range(STATISTICS), 512, seed=seed), 256)]
+        )
     encoder.take_statistics(generator.w_mean, torch.cov(w.double().mT))
     if scorer is not None:
         take_trunk(encoder, scorer.backbone)

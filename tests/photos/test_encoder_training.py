@@ -70,14 +70,13 @@ def test_the_error_of_a_code_is_nothing_where_it_is_right_and_one_at_the_mean(
     assert task.code_error(a, moved, ws).mean() > 1e-3
 
 
-def test_the_rate_rises_falls_to_a_half_and_begins_again_from_there(task: EncoderTask) -> None:
+def test_the_rate_rises_falls_to_half_and_then_to_nothing(task: EncoderTask) -> None:
     task.pair_steps, task.photo_steps = 1000, 400
     rates = np.array([task.rate(step) for step in range(1401)])
     assert rates[:100].argmax() == 99
     assert rates.max() == pytest.approx(0.98, abs=0.02)
     assert rates[999] == pytest.approx(1 / 2, abs=0.01)
-    assert rates[1000] < 0.02
-    assert rates[1060] == pytest.approx(1 / 2, abs=0.05)
+    assert rates[1060] < 1 / 2
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 
 
