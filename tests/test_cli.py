@@ -65,7 +65,7 @@ def test_options_of_edit_are_the_parameters_of_its_function() -> None:
         ("score --images", "--images: a value expected"),
         ("score --trainer.devices x --trainer.accelerator cpu", "Trainer refuses its flags: `devices`"),
         ("score --trainer.max_epochs x", "--trainer.max_epochs: a whole number expected, got 'x'"),
-        ("score --config nowhere.yaml", "no such file: nowhere.yaml (shipped: boundary_paper"),
+        ("score --config nowhere.yaml", "no such file: nowhere.yaml (shipped: attributes_shipped"),
         ("score --config broken.yaml", "line 2"),
         ("score --config other.yaml", "unknown: bar"),
         ("score --config one.yaml", "is written as a list"),

@@ -55,7 +55,7 @@ def attribute(
 
     Args:
         name: of the attribute, or of several.
-        labels: CSV files with a column index (the number of a face, as in edit.py --seeds; with ``images`` a column
+        labels: CSV files with a column index (the number of a face, as edit.py knows it; with ``images`` a column
             file) and one for each attribute: 1, 0, any other number, or nothing.
         suggest: instead, so many faces whose answers would help most: uncertain ones, likely ones of a rare answer, and
             some at random; of the first name.

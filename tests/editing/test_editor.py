@@ -58,7 +58,7 @@ def test_what_cannot_be_satisfied_is_refused(editor: Editor) -> None:
     with pytest.raises(UserError, match="both edited and held"):
         editor.shifted(codes, {"gender": 1.0}, hold=["male"])
     with pytest.raises(UserError, match="unknown attribute"):
-        editor.shifted(codes, {"beard": 1.0})
+        editor.shifted(codes, {"freckles": 1.0})
     with pytest.raises(UserError, match="NaN"):
         editor.codes(latents=torch.full((1, 512), float("nan")))
     with pytest.raises(UserError, match="got \\(1, 100\\)"):

@@ -22,7 +22,7 @@ from tests.processes import CPU, ROOT, outputs, run, srun, torchrun
     ("arguments", "expected"),
     [
         ([], "--attribute"),
-        (["--attribute", "beard"], "unknown attribute"),
+        (["--attribute", "freckles"], "unknown attribute"),
         (["--attribute", "smile", "--hold", "smile"], "both edited and held"),
         (["--attribute", "smile", "--seeds", "a-b"], "0-15,40"),
         (["--attribute", "smile", "--latents", "nan.npy"], "NaN"),

@@ -14,11 +14,13 @@ from pytorch_lightning.callbacks import WeightAveraging as Averaging
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ifgan_pl import cli
+from ifgan_pl.generators import Generator
+from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.scorer.loading import load_scorer
 from tests.commands import failure, file_size_limit
 from tests.data.files import write_celeba
 from tests.processes import CPU, ROOT, SCORE, kill, outputs, run, srun, start, torchrun
-from tests.scorer.toys import Witness, only, write_toy_config
+from tests.scorer.toys import Witness, only, save_model, write_toy_config
 
 CELEBA = """
 5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry
@@ -90,7 +92,7 @@ def test_a_run_on_two_ranks_killed_and_resumed_ends_with_the_same_bits(tmp_path:
     assert len(list((tmp_path / "part" / "metrics").glob("version_*/metrics.csv"))) == 2  # the first part's are kept
 
 
-def test_the_paper_s_scorer_on_celeba_in_miniature(tmp_path: Path) -> None:
+def test_the_paper_s_scorer_on_celeba_in_miniature(tmp_path: Path, dcgan: Generator) -> None:
     """configs/scorer_celeba.yaml as it is, with a smaller network: 40 attributes, landmarks, yaw, on two ranks."""
     write_celeba(tmp_path, CELEBA.split())
     out = tmp_path / "run" / "s.ckpt"
@@ -116,10 +118,11 @@ def test_the_paper_s_scorer_on_celeba_in_miniature(tmp_path: Path) -> None:
     assert metrics["mae/yaw"] > 0
     # and on to an edited face, by CelebA's name
     faces, boundary = ["--generator", "digiface-dcgan", "--truncation", "1"], tmp_path / "boundary.safetensors"
-    with torch.no_grad():  # one epoch on noise: scores that differ, and of which half are positive
-        state = torch.load(out, weights_only=True)
-        state["state_dict"]["head.weight"] *= 1e3
-        torch.save(state, out)
+    images = synthesise(dcgan, sample_codes(dcgan, range(64), space="z", truncation=1), space="z")
+    with torch.no_grad():  # one epoch on noise: scores that differ, half of them on either side
+        model.head.weight /= model(images).std(0)[:, None].clamp_min(1e-6)
+        model.offset -= model(images).median(0).values * model.temperature
+    save_model(model, out)
     cli.train(["score", *faces, "--num", "100", "--scorer", str(out), "--out", str(tmp_path / "scores"), *CPU])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of attributes that noise has on one side only
