@@ -4,8 +4,9 @@
     python benchmarks/few_labels.py --random           # 150 answers about random faces
     python benchmarks/few_labels.py --five             # eyeglasses, smile and gender, from faces.csv
 
-The labels are `checkpoints/attributes.csv`, of 600 random faces and 45 likely bald: one half of them may be asked about, and heads are
-measured on the other; then the other way round. Each round fits a head as `train.py attribute` does.
+The labels are `checkpoints/attributes.csv`, of 600 random faces and 45 likely bald: one half of them may be asked
+about, and heads are measured on the other; then the other way round. Each round fits a head as `train.py attribute`
+does.
 """
 
 import argparse
