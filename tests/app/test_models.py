@@ -65,7 +65,8 @@ def test_images_come_with_scores_in_words(mobile: Models) -> None:
     image = mobile.show(Edit(Face(0), changes={"smile": 2.0}))
     assert image.size == 128
     assert image.jpeg.startswith(b"\xff\xd8")
-    assert set(image.scores) == set(image.predicted) == set(mobile.attributes)
+    assert set(image.scores) == {"eyeglasses", "smile", "male", "age", "yaw"} < set(image.predicted)
+    assert set(image.predicted) == set(mobile.attributes)
     assert image.values["smile"].endswith("%")
     assert image.values["age"].endswith(" years")
     plain = mobile.show(Edit(Face(0)))

@@ -95,7 +95,7 @@ def test_a_slider_moves_the_face(page: Any) -> None:
     assert page.get_attribute("#after", "src") != before
     assert float(page.input_value("#slider-smile")) > 1
     assert "std" in page.inner_text("#sliders .attribute.moved output")
-    assert page.locator("#sliders .attribute").count() == 5
+    assert page.locator("#sliders .attribute").count() == 17
     assert "%" in page.inner_text("#sliders .attribute:nth-child(2) .seen-text")
     shown(page, 1024)
     page.click("#undo")
@@ -106,7 +106,7 @@ def test_a_slider_moves_the_face(page: Any) -> None:
 
 def test_holds_keys_and_the_original(page: Any) -> None:
     page.check("#hold-all")
-    assert all(box.is_checked() for box in page.locator(".attribute input[type=checkbox]").all())
+    assert page.locator(".attribute input[type=checkbox]:checked").count() == 5  # the core attributes
     page.focus("#slider-age")
     shown(page, 1024)
     for _ in range(20):
