@@ -13,6 +13,7 @@ from ifgan_pl.core.files import write_json
 from ifgan_pl.generators import EMBEDDED, Generator, load_generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.generators.wheels import cached_weights
+from ifgan_pl.photos.identity import WHEEL as SFACE
 from ifgan_pl.scorer.module import FacialAttributeScorer
 from tests.processes import CPU, ROOT
 
@@ -21,12 +22,12 @@ SCORER_METRICS = {"accuracy/smile": 0.987, "auroc/smile": 0.991, "mae/age": 3.25
 
 @pytest.fixture(scope="session", autouse=True)
 def cache() -> None:
-    """The embedded generators are in the cache and one thread computes, whichever test comes first.
+    """The embedded generators and SFace are in the cache and one thread computes, whichever test comes first.
 
     Without a network every test that needs a generator says so itself.
     """
     torch.set_num_threads(1)
-    for name, wheel in EMBEDDED.items():
+    for name, wheel in {**EMBEDDED, "sface": SFACE}.items():
         with contextlib.suppress(UserError):
             cached_weights(name, wheel)
 
