@@ -10,6 +10,7 @@ The weights are then tuned around the code, as by Roich et al. 2021 (arXiv 2106.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -153,7 +154,7 @@ def refine(
         return loss + LAYER_PENALTY * layers.square().mean(1).sum(1) / len(root)
 
     for phase, free in {"w": [common], "layers": [common, layers], "full": [common, layers]}.items():
-        descend(phase, free, getattr(steps, phase), lambda phase=phase: loss_of(phase), progress)  # type: ignore[misc]
+        descend(phase, free, getattr(steps, phase), partial(loss_of, phase), progress)
     return code().detach()
 
 
@@ -200,7 +201,7 @@ def tune(
         return medium(photos_at(image, MEDIUM)) + PIXELS * fine
 
     for phase, free in factors.items():
-        descend(phase, free, getattr(steps, phase), lambda phase=phase: loss_of(phase), progress)  # type: ignore[misc]
+        descend(phase, free, getattr(steps, phase), partial(loss_of, phase), progress)
     return {name: value.detach().cpu() for name, value in tuning.items()}
 
 

@@ -19,7 +19,6 @@ OPTIONS += ["--disable-background-networking", "--disable-component-update", "--
 
 def chromium() -> str:
     """Where the browser is; skips a test that needs one where there is none."""
-    pytest.importorskip("playwright", reason="Playwright is not installed: pip install 'ifgan_pl[test]'")
     found = next((path for path in map(shutil.which, PROGRAMS) if path), None)
     if found is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
@@ -53,7 +52,8 @@ class Log:
 @contextmanager
 def served(house: House) -> Iterator[str]:
     """The address of a server of the house."""
-    uvicorn = pytest.importorskip("uvicorn")
+    import uvicorn
+
     from ifgan_pl.app.server import make_server
 
     listener = listen("127.0.0.1", 0)

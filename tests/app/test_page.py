@@ -162,7 +162,6 @@ def test_faces_are_found_by_what_they_show(page: Any) -> None:
 
 
 def test_a_photograph_comes_in_and_goes_out(page: Any, tmp_path: Path) -> None:
-    pytest.importorskip("dlib")
     from playwright.sync_api import expect
 
     page.set_input_files("#file", {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no image"})

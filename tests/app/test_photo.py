@@ -22,8 +22,6 @@ from ifgan_pl.photos.identity import load_sface
 from ifgan_pl.photos.refinement import Steps
 from tests.photos.photographs import HOPPER, hopper
 
-pytest.importorskip("dlib")
-
 
 def bomb() -> bytes:
     """A PNG of 200 megapixels in a few hundred bytes."""

