@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.generators import Generator, load_generator
+from ifgan_pl.generators import Generator
 from ifgan_pl.generators.sampling import (
     native_resolution,
     parse_indices,
@@ -14,16 +14,6 @@ from ifgan_pl.generators.sampling import (
     sample_z,
     synthesise,
 )
-
-
-@pytest.fixture(scope="module")
-def mobile() -> Generator:
-    return load_generator("ffhq-mobile")
-
-
-@pytest.fixture(scope="module")
-def dcgan() -> Generator:
-    return load_generator("digiface-dcgan")
 
 
 def test_a_sample_is_a_function_of_seed_and_index() -> None:

@@ -4,19 +4,9 @@ import pytest
 import torch
 
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.generators import Generator, load_generator
+from ifgan_pl.generators import Generator
 from ifgan_pl.generators.sampling import sample_codes, sample_z
 from ifgan_pl.generators.truncation import truncate, truncated
-
-
-@pytest.fixture(scope="module")
-def mobile() -> Generator:
-    return load_generator("ffhq-mobile")
-
-
-@pytest.fixture(scope="module")
-def dcgan() -> Generator:
-    return load_generator("digiface-dcgan")
 
 
 def test_a_cutoff_leaves_the_later_styles() -> None:
