@@ -97,11 +97,14 @@ def browser() -> Iterator[Any]:
 
 def open_page(page: Any, port: int, ready: str) -> None:
     """Load a page as soon as its server answers, and wait until it can be used."""
+    deadline = time.monotonic() + 60
     while True:
         try:
             page.goto(f"http://127.0.0.1:{port}")
             break
         except Exception:  # nobody listens yet
+            if time.monotonic() > deadline:
+                raise
             time.sleep(0.05)
     page.wait_for_selector(ready, timeout=120_000)
 

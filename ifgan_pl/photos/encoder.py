@@ -138,6 +138,14 @@ def encoder_state(encoder: FaceEncoder, provenance: dict[str, Any]) -> dict[str,
     return {"encoder": dict(encoder.options), "provenance": provenance, "state_dict": weights}
 
 
+def is_encoder(path: Path) -> bool:
+    """Whether a checkpoint, if it is one, calls itself an encoder's; nothing in the file can run code."""
+    try:
+        return "encoder" in torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except Exception:  # unpickling raises its own; the reader of a scorer says what is wrong
+        return False
+
+
 def load_encoder(path: str | Path | None = None) -> FaceEncoder:
     """An encoder from its checkpoint, frozen, on the CPU; nothing in the file can run code.
 

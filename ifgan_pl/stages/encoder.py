@@ -12,14 +12,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.checkpoint_io import AtomicCheckpointIO
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import atomic_path
+from ifgan_pl.core.files import atomic_path, file_digest
 from ifgan_pl.core.messages import say
 from ifgan_pl.core.progress import StepLog
 from ifgan_pl.core.resources import find
 from ifgan_pl.core.trainer_flags import one_line_refusals
 from ifgan_pl.generators.loading import cast_synthesis, load_mobile
+from ifgan_pl.generators.mobile import MobileStyleGAN
 from ifgan_pl.photos.aligned import aligned_photos
-from ifgan_pl.photos.encoder import encoder_state
+from ifgan_pl.photos.encoder import FaceEncoder, encoder_state, is_encoder, load_encoder
 from ifgan_pl.photos.encoder_pairs import BLOCK, make_pairs
 from ifgan_pl.photos.encoder_training import EncoderTask, new_encoder
 from ifgan_pl.photos.identity import load_sface
@@ -34,7 +35,7 @@ def encoder(
     pairs: int = 30720,
     photos: str | None = None,
     most_photos: int | None = None,
-    scorer: str | None = SCORER,
+    start: str | None = SCORER,
     pair_steps: int = 3000,
     photo_steps: int = 1000,
     pair_batch: int = 64,
@@ -52,7 +53,8 @@ def encoder(
         pairs: faces that the generator makes to learn from, once, a multiple of 64; 60 kB each.
         photos: folder of photographs, whose largest faces the last photo_steps learn from too; null: none.
         most_photos: of them to look at, the first ones; null: all.
-        scorer: a scorer of the backbone `fine`, from which the network starts; null: from nothing.
+        start: an encoder to train further, as encoder-faces, or a scorer of the backbone `fine`, whose network a new
+            encoder takes; null: from nothing.
         pair_steps: steps on pairs, by their codes.
         photo_steps: steps on pairs and photographs, by what their codes look like.
         pair_batch: faces of a step of the first kind, shared out over the ranks.
@@ -83,9 +85,8 @@ def encoder(
     aligned = (
         aligned_photos(Path(photos), folder / "photos", most=most_photos, ranks=ranks) if photos is not None else None
     )
-    start = load_scorer(find(scorer, "checkpoints", (".ckpt",))) if scorer is not None else None
     task = EncoderTask(
-        new_encoder(generator, start, seed=seed),
+        starting(start, generator, seed),
         fast,
         made,
         aligned,
@@ -103,6 +104,7 @@ def encoder(
     if fitting.is_global_zero:
         provenance = {
             "generator": generator.fingerprint,
+            "start": None if start is None else file_digest(find(start, "checkpoints", (".ckpt",))),
             "pairs": pairs,
             "photographs": 0 if aligned is None else len(aligned),
             "pair_steps": pair_steps,
@@ -114,6 +116,16 @@ def encoder(
             torch.save(encoder_state(task.encoder, provenance), temporary)
     say(f"encoder: {out}")
     return Path(out)
+
+
+def starting(start: str | None, generator: MobileStyleGAN, seed: int) -> FaceEncoder:
+    """The encoder to train, from an encoder's file, from a scorer's or from nothing."""
+    if start is None:
+        return new_encoder(generator, None, seed=seed)
+    path = find(start, "checkpoints", (".ckpt",))
+    if is_encoder(path):
+        return load_encoder(path).requires_grad_().train()
+    return new_encoder(generator, load_scorer(path), seed=seed)
 
 
 def encoder_trainer(flags: Mapping[str, Any] | None, folder: Path, steps: int) -> pl.Trainer:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ifgan_pl import cli
+from ifgan_pl.core.files import file_digest
 from ifgan_pl.photos.encoder import load_encoder
 from tests.photos.photographs import HOPPER
 from tests.processes import CPU, ROOT, run, torchrun
@@ -51,6 +52,18 @@ def test_an_interrupted_run_goes_on(trained: Path, tmp_path: Path) -> None:
     one, two = weights(trained / "encoder.ckpt"), weights(tmp_path / "encoder.ckpt")
     for name in one:
         assert (one[name] - two[name]).abs().mean() < 1e-4, name
+
+
+def test_an_encoder_can_be_trained_further(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "pairs", tmp_path / "pairs")
+    start, out = trained / "encoder.ckpt", tmp_path / "encoder.ckpt"
+    options = ["--start", str(start), "--pair_steps", "1", "--photo_steps", "0", "--lr", "1e-9", "--out", str(out)]
+    cli.train([*ENCODER, *options])
+    old, new = weights(start), weights(out)
+    for name in old:
+        torch.testing.assert_close(new[name], old[name], rtol=1e-3, atol=1e-5)
+    provenance = torch.load(out, weights_only=True)["provenance"]
+    assert provenance["start"] == file_digest(start)
 
 
 def test_photographs_are_learnt_from_too(trained: Path, tmp_path: Path) -> None:
