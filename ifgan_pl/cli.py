@@ -27,6 +27,7 @@ from ifgan_pl.stages.boundary import boundary
 from ifgan_pl.stages.convert import convert
 from ifgan_pl.stages.edit import edit as edit_faces
 from ifgan_pl.stages.encoder import encoder
+from ifgan_pl.stages.gradients import gradients
 from ifgan_pl.stages.invert import invert
 from ifgan_pl.stages.launch import Alarm, join, launched
 from ifgan_pl.stages.preview import preview
@@ -42,13 +43,14 @@ The stages, each of which ends in files and runs by itself:
   score     seed and index -> codes, images, scores           (runs/default/scores)
             --images DIR: image files -> a table              (runs/default/images.csv)
   boundary  codes and scores -> one hyperplane an attribute     (runs/default/boundary.safetensors)
+  gradients  how scores answer to the code, added to that file: cleaner edits
   attribute  yes and no about some faces -> attributes of your own, added to a boundary file
   report    what the boundaries do: tables and figures          (runs/default/report/index.html)
   preview   train the cheap preview head of ffhq-mobile
   encoder   train the encoder of photographs for ffhq-mobile
   invert    --photos DIR: faces in photographs -> codes that edit.py edits   (runs/default/inversions)
   convert   FILE OUT.safetensors: write a StyleGAN or PGGAN file as portable safetensors
-  all       score, boundary and report, whatever is not up to date   (the default)
+  all       score, boundary, gradients and report, whatever is not up to date   (the default)
 """
 EDIT = """Edit faces along the boundaries of their generator.
 
@@ -68,6 +70,7 @@ STAGES: dict[str, Callable[..., Any]] = {
     "invert": invert,
     "convert": convert,
     "boundary": boundary,
+    "gradients": gradients,
     "attribute": attribute,
     "report": report,
     "all": run_all,
@@ -253,7 +256,9 @@ def run(stage: Callable[..., Any], parser: Parser, arguments: list[str]) -> None
     if "trainer" in given or is_rank_zero():  # what takes no Trainer needs no ranks
         result = stage(**given)
         if is_rank_zero() and stage is not convert:
-            write_text(config_path(Path(given["out"] or result)), config)
+            place = Path(given["out"] or result)
+            own = place.with_suffix(".gradients") if stage is gradients else place  # the boundary's options stay
+            write_text(config_path(own), config)
 
 
 def resolved(parser: Parser, options: Namespace) -> str:

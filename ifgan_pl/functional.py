@@ -163,13 +163,30 @@ def minimum_norm_edit(normals: Tensor, lambdas: Tensor, changes: Tensor, metric:
         )
     filters = normals.double()
     spread = filters if metric is None else filters @ metric.double()  # (k, d) rows M n
+    return least_shift(filters, spread, changes.to(filters) / lambdas.double()).to(normals.dtype)
+
+
+def least_shift(filters: Tensor, spread: Tensor, changes: Tensor) -> Tensor:
+    """``δ = M F (Fᵀ M F)⁻¹ c`` where ``M F`` is known, and M perhaps too large to be held.
+
+    Args:
+        filters: (k, d), rows of Fᵀ.
+        spread: (k, d), the same rows times M.
+        changes: (..., k) wanted values of ``Fᵀ δ``.
+
+    Returns:
+        (..., d) float64.
+
+    Raises:
+        ValueError: the filters depend on each other in this metric.
+    """
+    filters, spread = filters.double(), spread.double()
     gram = spread @ filters.mT
     gram = (gram + gram.mT) / 2
     if dependent(gram):
         raise ValueError("the directions depend on each other: no shift changes them separately")
-    wanted = changes.to(filters) / lambdas.double()
-    shares: Tensor = torch.linalg.solve(gram, wanted.unsqueeze(-1)).squeeze(-1)
-    return (shares @ spread).to(normals.dtype)
+    shares: Tensor = torch.linalg.solve(gram, changes.to(gram).unsqueeze(-1)).squeeze(-1)
+    return shares @ spread
 
 
 def dependent(gram: Tensor) -> bool:

@@ -130,7 +130,8 @@ class Models:
         self.preview_side = min([r for r in generator.resolutions if r >= PREVIEW] or [generator.img_resolution])
         self.editors = {"stored": Editor(generator, with_metric(boundary, boundary.metric))}
         for metric in ("covariance", "sqrt", "identity") if boundary.covariance is not None else ("identity",):
-            self.editors[metric] = Editor(generator, with_metric(boundary, metric))
+            plain = boundary.replaced(gradients=None, spread=None, response=None)
+            self.editors[metric] = Editor(generator, with_metric(plain, metric))
         self._memory: OrderedDict[Any, Tensor] = OrderedDict()
         self._tuned: tuple[Any, Generator] | None = None
         self._lock = Lock()
@@ -243,7 +244,7 @@ class Models:
         codes = self.edited(edit)
         image = self.render(edit, full=full)
         scores, values = self.score(image)
-        predicted = self.predict(codes) if edit.layers is None or not edit.moved else {}
+        predicted = self.predicted(edit, codes)
         data = jpeg(to_uint8(image)[0], side=None if full else max(SCREEN, image.shape[-1]))
         return Shown(data, image.shape[-1], scores, values, predicted)
 
@@ -287,6 +288,20 @@ class Models:
         if self.scorer.kinds[i] == "binary":
             return f"{100 * value:.0f} %"
         return f"{value:.0f} years" if name == "age" else f"{value:+.1f}"
+
+    def predicted(self, edit: Edit, codes: Tensor) -> dict[str, float]:
+        """What the boundary says of an edit: of its code, or, where rows move apart, what was asked for."""
+        if not edit.moved or (edit.layers is None and (codes.ndim == 2 or self._basis(edit).ndim == 2)):
+            return self.predict(codes)
+        boundary = self.editors[edit.metric].boundary
+        chosen = [boundary.index(name) for name in [*edit.moved, *boundary.held(edit.held, list(edit.moved))]]
+        if edit.layers is not None or not boundary.by_image(chosen, None):
+            return {}
+        before, changes = self.predict(self.code(edit)), dict.fromkeys((self.attributes[i] for i in chosen), 0.0)
+        asked = torch.tensor(list(edit.moved.values()), dtype=torch.float64)
+        moved = boundary.in_units(asked, chosen[: len(asked)], edit.unit, None)
+        changes |= dict(zip(changes, moved.tolist(), strict=False))
+        return {name: round(before[name] + change, 3) for name, change in changes.items() if name in before}
 
     def predict(self, codes: Tensor) -> dict[str, float]:
         """What the boundary says of a code: name -> standard deviations from the mean of its sample."""

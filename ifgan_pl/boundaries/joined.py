@@ -36,6 +36,22 @@ def joined(
     def gather(part: str) -> torch.Tensor:
         return torch.stack([getattr(s, part).detach()[r].to(first.normals) for s, r in zip(sources, rows, strict=True)])
 
+    old = [i for i, source in enumerate(sources) if source is first]
+
+    def extended(part: torch.Tensor | None, fill: float) -> torch.Tensor | None:
+        """What the first knows of its attributes, for all."""
+        if part is None:
+            return None
+        whole = part.new_full((len(names), *part.shape[1:]), fill)
+        whole[old] = part[[rows[i] for i in old]]
+        return whole
+
+    response = extended(first.response, 0.0)
+    if response is not None:
+        whole = torch.eye(len(names)).to(response)
+        for i in old:
+            whole[i, old] = response[i, [rows[j] for j in old]]
+        response = whole
     figures = {**first.metrics.get("attributes", {}), **second.metrics.get("attributes", {})}
     return LinearBoundary(
         gather("normals"),
@@ -50,6 +66,9 @@ def joined(
         **{part: gather(part) for part in STATISTICS},
         code_mean=first.code_mean,
         covariance=first.covariance,
+        gradients=extended(first.gradients, torch.nan),
+        spread=extended(first.spread, torch.nan),
+        response=response,
         metric=first.metric,
         core=first.core,
         metrics={**first.metrics, "attributes": figures},

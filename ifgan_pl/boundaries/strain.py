@@ -35,14 +35,11 @@ def strain(
     edited = {boundary.attributes[boundary.index(name)]: float(value) for name, value in changes.items()}
     names = [*edited, *boundary.held(hold, list(edited))]
     rows = [boundary.index(name) for name in names]
-    normals = torch.nn.functional.normalize(boundary.normals[rows].double(), dim=1)
-    matrix = boundary.metric_matrix(metric)
-    gram = normals @ normals.mT if matrix is None else normals @ matrix.double() @ normals.mT
+    filters, spread = boundary.filters(rows, metric)
+    gram = spread @ filters.mT
     size = gram.diagonal().sqrt()
     wanted = torch.tensor([*edited.values(), *[0.0] * (len(names) - len(edited))], dtype=torch.float64)
-    if unit == "std":
-        wanted = wanted * (boundary.score_std / boundary.lambdas)[rows].double()
-    wanted = wanted / size
+    wanted = boundary.in_units(wanted, rows, unit, metric) / size
     cosines = gram / size.outer(size)
 
     def of(kept: list[int]) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
@@ -126,7 +127,8 @@ class Editor:
             layers: rows of W+ that are shifted; the predicted change then no longer applies.
 
         Returns:
-            the shape of ``codes``, or (N, num_ws, w_dim) where ``layers`` are given.
+            the shape of ``codes``, or (N, num_ws, w_dim) where ``layers`` are given or rows move apart (metric
+            ``image``).
 
         Raises:
             UserError: a request that nothing can satisfy.
@@ -151,11 +153,9 @@ class Editor:
         if mode == "to":
             strengths = strengths - self._position(codes, names, unit)
         delta = strengths @ basis
-        if layers is not None:
-            return self._layered(codes, delta, layers)
-        if codes.ndim == 3:
-            return codes + (delta[:, None] if delta.shape[1] == codes.shape[2] else delta.view_as(codes))
-        return codes + delta
+        if layers is None and codes.ndim == 2 and delta.shape == codes.shape:
+            return codes + delta
+        return self._layered(codes, delta, layers)
 
     def _position(self, codes: Tensor, names: Sequence[str], unit: str) -> Tensor:
         """Where codes stand: signed distances, or scores in standard deviations from the mean. (N, k)."""
@@ -167,14 +167,22 @@ class Editor:
         scores = self.boundary.predict_scores(codes)
         return ((scores - self.boundary.score_mean) / self.boundary.score_std)[:, rows]
 
-    def _layered(self, codes: Tensor, delta: Tensor, layers: Sequence[int]) -> Tensor:
+    def _layered(self, codes: Tensor, delta: Tensor, layers: Sequence[int] | None) -> Tensor:
+        """W+ codes shifted by ``delta`` (N, w_dim), the same for each row, or (N, rows · w_dim), a row for each."""
         num_ws = self.generator.num_ws
-        if self.boundary.space == "z" or not layers or not all(0 <= layer < num_ws for layer in layers):
+        if layers is not None and (
+            self.boundary.space == "z" or not layers or not all(0 <= layer < num_ws for layer in layers)
+        ):
             raise UserError(f"layers are rows of W+, 0 to {num_ws - 1}, of a boundary in W or W+; got {list(layers)}")
         ws = codes if codes.ndim == 3 else codes[:, None].expand(-1, num_ws, -1)
-        mask = ws.new_zeros(num_ws, 1)
-        mask[list(layers)] = 1
-        return ws + mask * (delta[:, None] if delta.shape[1] == ws.shape[2] else delta.view_as(ws))
+        delta = delta.reshape(len(delta), -1, ws.shape[2])
+        if 1 < delta.shape[1] != num_ws:  # of a generator of the family that has other rows
+            delta = F.pad(delta, (0, 0, 0, num_ws - delta.shape[1]))
+        if layers is not None:
+            mask = ws.new_zeros(num_ws, 1)
+            mask[list(layers)] = 1
+            delta = mask * delta
+        return ws + delta
 
     def images(self, codes: Tensor, *, truncation: float = 0.7, resolution: int | None = None) -> Tensor:
         """Images (N, 3, H, W) float32 in [-1, 1] of codes as :meth:`codes` and :meth:`shifted` give them.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ifgan_pl.editing.editor import Editor
-from ifgan_pl.scores.score_samples import score_codes
+from ifgan_pl.editing.response import movements
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,7 @@ def rescore(
         progress: called after each edit of all faces with their number; 4 m times.
     """
     boundary = editor.boundary
-    space = "w+" if codes.ndim == 3 else boundary.space
-
-    def scores(name: str, strength: float, hold: Sequence[str] | str) -> Tensor:
-        edited = editor.shifted(codes, {name: strength}, hold=hold)
-        options: dict[str, Any] = {"space": space, "truncation": truncation, "resolution": resolution}
-        found = score_codes(editor.generator, scorer, edited, **options)[:, list(columns)]
-        progress(len(codes))
-        return found
-
-    def movements(hold: Sequence[str] | str) -> Tensor:
-        rows = [(scores(n, strength, hold) - scores(n, -strength, hold)).mean(0) / 2 for n in boundary.attributes]
-        return (torch.stack(rows) / boundary.score_std.to(rows[0])).cpu()
-
-    return Rescoring(boundary.attributes, strength, len(codes), single=movements(()), held=movements("all"))
+    options: dict[str, Any] = {"truncation": truncation, "resolution": resolution, "strength": strength}
+    options |= {"columns": dict(zip(boundary.attributes, columns, strict=True)), "progress": progress}
+    single, held = (movements(editor, scorer, codes, hold=hold, **options) for hold in ((), "all"))
+    return Rescoring(boundary.attributes, strength, len(codes), single=single, held=held)

@@ -7,6 +7,7 @@ from typing import Any
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.scorer.loading import SCORER
 from ifgan_pl.stages.boundary import boundary
+from ifgan_pl.stages.gradients import gradients
 from ifgan_pl.stages.launch import join
 from ifgan_pl.stages.places import RUN
 from ifgan_pl.stages.report import report
@@ -25,7 +26,7 @@ def run_all(
     allow_numerics_change: bool = False,
     trainer: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Score, boundary and report: every stage whose result is not up to date.
+    """Score, boundary, gradients and report: every stage whose result is not up to date.
 
     Args:
         generator, scorer, num, seed, truncation, allow_numerics_change, trainer: see `score`.
@@ -49,6 +50,7 @@ def run_all(
     )
     page = Path(out) / "report" / "index.html"
     fitted = boundary(scores=str(store), out=f"{out}/boundary.safetensors", trainer=trainer)
+    gradients(boundary=str(fitted), generator=generator, scorer=scorer, trainer=trainer)
     if is_rank_zero():  # a minute at most, and no other rank waits for it
         report(
             scores=str(store),

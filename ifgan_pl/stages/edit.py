@@ -48,7 +48,7 @@ def edit(
     steps: int = 7,
     unit: Unit = "std",
     mode: Mode = "shift",
-    metric: Literal["stored", "covariance", "sqrt", "identity"] = "stored",
+    metric: Literal["stored", "image", "covariance", "sqrt", "identity"] = "stored",
     layers: str | None = None,
     photos: Sequence[str] = (),
     face: int | None = None,
@@ -82,7 +82,8 @@ def edit(
         steps: images over --range.
         unit: std: standard deviations of the score; latent: the paper's α.
         mode: shift adds to each face; to moves each face to that value.
-        metric: of the boundary; stored: the one that it was fitted with; identity: the paper's projection.
+        metric: of the boundary; stored: image where the file has gradients of all attributes concerned (`train.py
+            gradients`), else the one that it was fitted with; identity: the paper's projection.
         layers: rows of W+ to shift, e.g. 0-7; predictions then no longer apply.
         photos: files and folders of photographs, which are written whole with all faces in them edited; those that
             cannot be used are named and left out.

@@ -55,7 +55,7 @@ def test_each_command_leaves_its_options_where_those_of_the_others_are_not(
     cli.train(["report", *made_with, *store, "--boundary", boundary, "--out", str(folder / "report")])
     capsys.readouterr()
     cli.train(["--config", str(folder / "config.yaml")])
-    assert capsys.readouterr().out.count(": up to date") == 3
+    assert capsys.readouterr().out.count(": up to date") == 4
     names = ("config.yaml", "report/config.yaml", "boundary.config.yaml")
     options = [yaml.safe_load((folder / name).read_text()) for name in names]
     assert [("num" in given, "faces" in given, "l2" in given) for given in options] == [
