@@ -10,6 +10,7 @@ from ifgan_pl.editing.editor import Editor
 from ifgan_pl.scores.score_samples import score_codes
 
 
+@torch.no_grad()
 def movements(
     editor: Editor,
     scorer: Callable[[Tensor], Tensor],
