@@ -257,7 +257,7 @@ def run(stage: Callable[..., Any], parser: Parser, arguments: list[str]) -> None
         result = stage(**given)
         if is_rank_zero() and stage is not convert:
             place = Path(given["out"] or result)
-            own = place.with_suffix(".gradients") if stage is gradients else place  # the boundary's options stay
+            own = place.with_suffix(".gradients.file") if stage is gradients else place  # the boundary's options stay
             write_text(config_path(own), config)
 
 

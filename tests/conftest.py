@@ -74,7 +74,18 @@ def small_scorer(dcgan: Generator, tmp_path_factory: pytest.TempPathFactory) -> 
 def small_run(small_scorer: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """What ``train.py`` made of 200 faces of ``digiface-dcgan`` and the small scorer: the folder, and its arguments."""
     folder = tmp_path_factory.mktemp("run")
-    arguments = ["--generator", "digiface-dcgan", "--truncation", "1", "--num", "200", "--faces", "2"]
+    arguments = [
+        "--generator",
+        "digiface-dcgan",
+        "--truncation",
+        "1",
+        "--num",
+        "200",
+        "--faces",
+        "2",
+        "--gradient_faces",
+        "2",
+    ]
     arguments += ["--scorer", str(small_scorer), "--out", str(folder), *CPU]
     cli.train(arguments)
     return folder, arguments

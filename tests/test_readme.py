@@ -41,8 +41,20 @@ RUN = {
     "python train.py boundary --solver sgd --loss hinge --trainer.max_epochs 30": [
         *("--trainer.max_epochs", "2", "--out", "sgd/boundary.safetensors", *CPU)
     ],
+    "python train.py gradients": ["--generator", "digiface-dcgan", "--scorer", "small.ckpt", "--faces", "2", *CPU],
     "python train.py report": ["--generator", "digiface-dcgan", "--scorer", "small.ckpt", "--faces", "2"],
-    "python train.py": [*DCGAN, "--num", "300", "--scorer", "small.ckpt", "--faces", "2", *CPU],
+    "python train.py": [
+        *DCGAN,
+        "--num",
+        "300",
+        "--scorer",
+        "small.ckpt",
+        "--faces",
+        "2",
+        "--gradient_faces",
+        "2",
+        *CPU,
+    ],
     "python train.py score --images DIR": ["--images", "photos", *CPU],
     "python train.py score --images photos/*.jpg --scorer my_module:my_scorer": ["--out", "own.csv", *CPU],
     "python train.py convert FILE OUT.safetensors": [],

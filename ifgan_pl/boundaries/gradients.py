@@ -3,9 +3,9 @@
 A hyperplane fitted on samples says which codes have an attribute; what else those faces have in common leaks into its
 normal. The gradient of the score with respect to the code, the mean over faces, says what changes the attribute in a
 face: it needs some dozens of faces, tells the rows of W+ apart, and an edit along it reaches the score with a shorter
-step. The metric ``image`` is ``M = (D^-½ + β E[uuᵀ])⁻¹``: D is Σ for each row of W+, and the probes u are gradients of
-random sums of the pixels outside the face (a pullback of the image's metric; compare Shao et al. 2018, arXiv
-1711.08014), so that shifts avoid what changes backgrounds.
+step. The metric ``image`` is ``M = (D⁻¹ + β E[uuᵀ])⁻¹``. D is Σ^½ for each row of W+, and a share of it between rows,
+which in samples are alike. The probes u are gradients of random sums of the pixels outside the face (a pullback of the
+image's metric; compare Shao et al. 2018, arXiv 1711.08014), so that shifts avoid what changes backgrounds.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,8 +29,10 @@ CELL = 32
 """Side of the image whose pixels the probes sum up: what is finer is not seen as another background."""
 PROBES = 1
 """Of a face."""
-WEIGHT = 0.5
-"""Of the change outside the face, per that of the code, when both are measured on shifts drawn from D^½."""
+WEIGHT = 0.05
+"""Of the change outside the face, per that of the code, when both are measured on shifts of W drawn from Σ^½."""
+TIED = 0.25
+"""Covariance between rows of W+, of that within one. By eye: 0 lets frames of glasses fall apart, 1 blurs beards."""
 AT_ONCE = 16
 """Faces between two updates of the progress bar."""
 
@@ -117,7 +119,7 @@ def spread(gradients: Tensor, probes: Tensor, root: Tensor | None) -> Tensor:
     Args:
         gradients: (m, rows, d).
         probes: (K, rows, d).
-        root: D^½ (d, d) of each row; ``None``: the identity, as in Z.
+        root: Σ^½ (d, d); ``None``: the identity, as in Z.
 
     Returns:
         (m, rows, d) float64.
@@ -126,11 +128,14 @@ def spread(gradients: Tensor, probes: Tensor, root: Tensor | None) -> Tensor:
     def times_root(part: Tensor) -> Tensor:
         return part if root is None else part @ root.double()
 
+    def times_d(part: Tensor) -> Tensor:
+        return times_root((1 - TIED) * part + TIED * part.sum(1, keepdim=True))
+
     gradients, probes = gradients.double(), probes.double()
     alike = probes.sum(1)  # of shifts that are the same in all rows
     size = float((alike * times_root(alike)).sum() / len(probes))
     u = probes * (WEIGHT * probes.shape[2] / (size * len(probes))) ** 0.5
-    near, far = times_root(gradients), times_root(u).flatten(1)
+    near, far = times_d(gradients), times_d(u).flatten(1)
     inner = torch.eye(len(u), dtype=torch.float64) + u.flatten(1) @ far.mT
     taken = torch.linalg.solve(inner, u.flatten(1) @ near.flatten(1).mT)  # (K, m)
     answered: Tensor = near - (taken.mT @ far).view_as(near)

@@ -21,6 +21,7 @@ def run_all(
     num: int = 5000,
     seed: int = 0,
     truncation: float = 0.7,
+    gradient_faces: int = 128,
     faces: int = 32,
     out: str = RUN,
     allow_numerics_change: bool = False,
@@ -30,6 +31,7 @@ def run_all(
 
     Args:
         generator, scorer, num, seed, truncation, allow_numerics_change, trainer: see `score`.
+        gradient_faces: the --faces of `gradients`; 0: edits follow the hyperplanes.
         faces: see `report`.
         out: folder of the run; it gets scores/, boundary.safetensors and report/.
 
@@ -50,7 +52,8 @@ def run_all(
     )
     page = Path(out) / "report" / "index.html"
     fitted = boundary(scores=str(store), out=f"{out}/boundary.safetensors", trainer=trainer)
-    gradients(boundary=str(fitted), generator=generator, scorer=scorer, trainer=trainer)
+    if gradient_faces:
+        gradients(boundary=str(fitted), generator=generator, scorer=scorer, faces=gradient_faces, trainer=trainer)
     if is_rank_zero():  # a minute at most, and no other rank waits for it
         report(
             scores=str(store),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ifgan_pl.boundaries import gradients as module
 from ifgan_pl.boundaries.boundary import LinearBoundary
-from ifgan_pl.boundaries.gradients import WEIGHT, outside, score_gradients, spread, with_gradients
+from ifgan_pl.boundaries.gradients import TIED, WEIGHT, outside, score_gradients, spread, with_gradients
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.base import Generator
@@ -65,7 +65,8 @@ def test_the_metric_is_the_inverse_of_both_costs() -> None:
     root = half @ half.mT + torch.eye(6)
     alike = probes.sum(1)
     beta = WEIGHT * 6 / float((alike @ root * alike).sum() / 4)
-    cost = torch.block_diag(root.inverse(), root.inverse()) + beta * probes.flatten(1).mT @ probes.flatten(1) / 4
+    tied = (1 - TIED) * torch.eye(2) + TIED * torch.ones(2, 2)
+    cost = torch.kron(tied.double(), root).inverse() + beta * probes.flatten(1).mT @ probes.flatten(1) / 4
     expected = gradients.flatten(1) @ cost.inverse()
     torch.testing.assert_close(spread(gradients, probes, root).flatten(1), expected)
 

@@ -49,7 +49,20 @@ def assert_same_run(several: Path, one: Path) -> None:
     assert a.metrics["attributes"].keys() == b.metrics["attributes"].keys()
 
 
-ALL = ["--generator", "digiface-dcgan", "--truncation", "1", "--num", "64", "--faces", "2", *CPU, "--out"]
+ALL = [
+    "--generator",
+    "digiface-dcgan",
+    "--truncation",
+    "1",
+    "--num",
+    "64",
+    "--faces",
+    "2",
+    "--gradient_faces",
+    "2",
+    *CPU,
+    "--out",
+]
 
 
 @pytest.fixture(scope="module")

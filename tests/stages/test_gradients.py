@@ -1,0 +1,70 @@
+"""``train.py gradients``: added to a boundary file, once, and what it refuses."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ifgan_pl import cli
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.core.errors import UserError
+from ifgan_pl.stages.gradients import gradients
+
+
+@pytest.fixture
+def plain(small_run: tuple[Path, list[str]], tmp_path: Path) -> Path:
+    """A boundary in Z of digiface-dcgan without gradients."""
+    path = tmp_path / "boundary.safetensors"
+    LinearBoundary.load(small_run[0] / "boundary.safetensors").replaced(
+        gradients=None, spread=None, response=None
+    ).save(path)
+    return path
+
+
+def test_gradients_are_added_once_and_leave_the_rest_as_it_was(
+    plain: Path, small_scorer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = LinearBoundary.load(plain)
+    shutil.copy(plain, plain.with_name("other.safetensors"))
+    command = ["gradients", "--generator", "digiface-dcgan", "--scorer", str(small_scorer), "--faces", "4"]
+    command += ["--trainer.accelerator", "cpu"]
+    cli.train([*command, "--boundary", str(plain)])
+    after = LinearBoundary.load(plain)
+    assert after.gradients is not None
+    assert after.gradients.shape == (len(before.attributes), 1, 100)
+    assert torch.equal(after.normals, before.normals)
+    assert not torch.equal(after.edit_shift({after.attributes[0]: 1.0}), before.edit_shift({after.attributes[0]: 1.0}))
+    assert plain.with_suffix(".gradients.config.yaml").is_file()
+    assert not plain.with_suffix(".config.yaml").exists()
+    capsys.readouterr()
+    written = plain.read_bytes()
+    cli.train([*command, "--boundary", str(plain)])
+    assert "gradients: up to date" in capsys.readouterr().out
+    cli.train([*command, "--boundary", str(plain.with_name("other.safetensors"))])
+    assert plain.with_name("other.safetensors").read_bytes() == plain.read_bytes() == written
+
+
+def test_side_effects_that_others_saw_are_countered(plain: Path, small_scorer: Path, tmp_path: Path) -> None:
+    made_with: Any = {"boundary": str(plain), "generator": "digiface-dcgan", "scorer": str(small_scorer), "faces": 4}
+    first, second = LinearBoundary.load(plain).attributes[:2]
+    one, two = (str(tmp_path / f"{n}.safetensors") for n in "ab")
+    gradients(**made_with, out=one)
+    gradients(**made_with, out=two, side_effects={first: {second: 0.25}})
+    responses = [LinearBoundary.load(path).response for path in (one, two)]
+    assert responses[0] is not None
+    assert responses[1] is not None
+    added = (responses[1] - responses[0]).numpy()
+    assert added[0, 1] == pytest.approx(0.25)
+    assert abs(added).sum() == pytest.approx(0.25)
+
+
+def test_what_cannot_be_measured_is_refused(plain: Path, small_scorer: Path) -> None:
+    with pytest.raises(UserError, match="--faces must be at least 1"):
+        gradients(boundary=str(plain), generator="digiface-dcgan", scorer=str(small_scorer), faces=0)
+    renamed = LinearBoundary.load(plain)
+    names = [f"own{i}" for i in range(len(renamed.attributes))]
+    renamed.replaced(attributes=names, core=names).save(plain)
+    with pytest.raises(UserError, match="none of which the boundary has"):
+        gradients(boundary=str(plain), generator="digiface-dcgan", scorer=str(small_scorer), faces=1)
