@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.boundaries.filters import by_image, in_units
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.core.resources import find
@@ -295,11 +296,11 @@ class Models:
             return self.predict(codes)
         boundary = self.editors[edit.metric].boundary
         chosen = [boundary.index(name) for name in [*edit.moved, *boundary.held(edit.held, list(edit.moved))]]
-        if edit.layers is not None or not boundary.by_image(chosen, None):
+        if edit.layers is not None or not by_image(boundary, chosen, None):
             return {}
         before, changes = self.predict(self.code(edit)), dict.fromkeys((self.attributes[i] for i in chosen), 0.0)
         asked = torch.tensor(list(edit.moved.values()), dtype=torch.float64)
-        moved = boundary.in_units(asked, chosen[: len(asked)], edit.unit, None)
+        moved = in_units(boundary, asked, chosen[: len(asked)], edit.unit, None)
         changes |= dict(zip(changes, moved.tolist(), strict=False))
         return {name: round(before[name] + change, 3) for name, change in changes.items() if name in before}
 

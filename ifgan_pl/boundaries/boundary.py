@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ifgan_pl import functional
+from ifgan_pl.boundaries.filters import by_image, filters, in_units
 from ifgan_pl.boundaries.solvers.losses import masked_loss
 from ifgan_pl.core.attributes import attribute_index
 from ifgan_pl.core.errors import UserError
@@ -19,8 +20,6 @@ METRICS = ("covariance", "sqrt", "identity")
 """Metrics of the least shift: Σ, Σ^½ and I, with Σ the covariance of the codes. In Z they agree."""
 KINDS = ("binary", "continuous")
 FORMAT = "boundary/1"
-IMAGE = "image"
-"""Metric of the least change of images, of a boundary that holds the gradients of its scores."""
 STATISTICS = {"lambdas": (), "offsets": (), "score_mean": (), "score_std": (), "calibration": (2,)}
 """Buffers with one row for each attribute, and the rest of their shapes."""
 
@@ -47,11 +46,10 @@ class LinearBoundary(nn.Module):
         calibration: (m, 2) slope and intercept of the logit of the attribute's probability in the distance.
         code_mean, covariance: (d,) and (d, d) of the sample's codes; ``None``: unknown (in Z: 0 and the identity).
         metric: the default of :meth:`direction` and :meth:`edit_shift`; ``covariance``, ``sqrt`` or ``identity``.
-        gradients: (m, rows, w_dim) change of each score per latent unit of each row of W+ (in Z one row), the mean over
-            faces, through the generator; NaN where unknown; ``None``: unknown. Edits follow them where they are known.
-        spread: (m, rows, w_dim), the gradients times the metric ``image``; see :mod:`ifgan_pl.boundaries.gradients`.
-        response: (m, m) what edits by those gradients were measured to move, in standard deviations: row t, of each
-            attribute per one asked of attribute t, the core held. ``None``: the identity.
+        gradients: (m, rows, w_dim) mean change of each score per latent unit of each row of W+ (in Z one row), through
+            the generator (:mod:`ifgan_pl.boundaries.gradients`); NaN where unknown. Edits follow them where they can.
+        spread: (m, rows, w_dim), the gradients times the metric ``image``.
+        response: (m, m) what edits by gradients move, in standard deviations: row t, per one asked of attribute t.
         core: attributes that ``hold="all"`` means; ``None``: all. Those added to a boundary later are not among them.
         metrics: JSON-able figures of the fit, e.g. accuracies, by attribute.
         provenance: JSON-able description of where it comes from.
@@ -130,8 +128,8 @@ class LinearBoundary(nn.Module):
         for name, value in (("gradients", gradients), ("spread", spread), ("response", response)):
             self.register_buffer(name, None if value is None else value.to(normals))
         rows = (count, 0 if gradients is None else gradients.shape[1], dim)
-        shapes = {"biases": (count,), "code_mean": (dim,), "covariance": (dim, dim)}
-        shapes |= {"gradients": rows, "spread": rows, "response": (count, count)}
+        shapes = {"biases": (count,), "code_mean": (dim,), "covariance": (dim, dim), "gradients": rows}
+        shapes |= {"spread": rows, "response": (count, count)}
         for name, shape in {**shapes, **{name: (count, *rest) for name, rest in STATISTICS.items()}}.items():
             value = getattr(self, name)
             if value is not None and value.shape != shape:
@@ -178,9 +176,7 @@ class LinearBoundary(nn.Module):
             scalar, summed over attributes.
         """
         total = masked_loss(name, self.decision_function(codes), targets, weights).sum()
-        if l2:
-            total = total + l2 / 2 * self.normals.square().sum()
-        return total
+        return total + l2 / 2 * self.normals.square().sum() if l2 else total
 
     # -- directions and edits; constants: differentiate through `functional` where a gradient to the normals is wanted
 
@@ -217,8 +213,7 @@ class LinearBoundary(nn.Module):
         Args:
             name: an attribute.
             hold: attributes held, see :meth:`held`.
-            metric: ``image``, ``covariance``, ``sqrt`` or ``identity``; ``None``: ``image`` where the gradients of all
-                attributes concerned are known, else the stored default.
+            metric: ``image``, ``covariance``, ``sqrt`` or ``identity``; ``None``: ``image`` where it can, else the stored.
 
         Raises:
             UserError: unknown name, an attribute both edited and held, directions that depend on each other.
@@ -262,75 +257,22 @@ class LinearBoundary(nn.Module):
         held = [self.index(name) for name in self.held(hold, list(changes))]
         chosen = [*edited, *held]
         wanted = self.normals.new_tensor([*edited.values(), *[0.0] * len(held)], dtype=torch.float64)
-        wanted = self.in_units(wanted, chosen, unit, metric)
-        by_image = self.by_image(chosen, metric)
-        if by_image and self.response is not None:
+        wanted = in_units(self, wanted, chosen, unit, metric)
+        gradients = by_image(self, chosen, metric)
+        if gradients and self.response is not None:
             wanted = torch.linalg.solve(self.response[chosen][:, chosen].double().mT, wanted)
-        filters, spread = self.filters(chosen, metric)
+        rows, spread = filters(self, chosen, metric)
         try:
-            step = functional.least_shift(filters, spread, wanted)
+            step = functional.least_shift(rows, spread, wanted)
         except ValueError:
             names = ", ".join(self.attributes[i] for i in chosen)
             raise UserError(f"the directions of {names} depend on each other; hold or edit fewer of them") from None
         step = step.to(self.normals.dtype)
-        if by_image or self.space != "w+" or len(self.layers) == self.num_ws:
+        if gradients or self.space != "w+" or len(self.layers) == self.num_ws:
             return step
         whole = step.new_zeros(self.num_ws, len(step) // len(self.layers))
         whole[list(self.layers)] = step.view(len(self.layers), -1)
         return whole.flatten()
-
-    def by_image(self, chosen: Sequence[int], metric: str | None) -> bool:
-        """Whether an edit of these attributes follows gradients, in the metric ``image``.
-
-        Raises:
-            UserError: the metric is asked for, and the gradient of one of them is unknown.
-        """
-        if metric not in (None, IMAGE):
-            return False
-        gradients = self.gradients
-        unknown = [i for i in chosen if gradients is None or not bool(gradients[i].isfinite().all())]
-        if metric == IMAGE and unknown:
-            raise UserError(
-                f"this boundary holds no gradient of {self.attributes[unknown[0]]}, which metric image needs: "
-                "train.py gradients measures it"
-            )
-        return not unknown
-
-    def in_units(self, changes: Tensor, chosen: Sequence[int], unit: str, metric: str | None) -> Tensor:
-        """Changes (k,) of attributes in the units of :meth:`filters`: ``std`` in the metric ``image``, else latent.
-
-        Raises:
-            UserError: an unknown unit, or one that needs statistics which the boundary lacks.
-        """
-        if unit not in ("std", "latent"):
-            raise UserError(f"unknown unit {unit!r}; known: std, latent")
-        by_image = self.by_image(chosen, metric)
-        if by_image == (unit == "std"):
-            return changes
-        sizes = (self.score_std / self.lambdas)[list(chosen)].double()
-        unknown = [self.attributes[i] for i, size in zip(chosen, sizes, strict=True) if not size.isfinite()]
-        if unknown:
-            raise UserError(
-                f"this boundary holds no score statistics of {unknown[0]}; give changes in latent units (unit latent)"
-            )
-        return changes / sizes if by_image else changes * sizes
-
-    def filters(self, chosen: Sequence[int], metric: str | None) -> tuple[Tensor, Tensor]:
-        """What changes of attributes are read from, and the same times the metric: twice (k, D) float64.
-
-        The product with a shift of the code is the change: in standard deviations for gradients (metric ``image``),
-        where D = rows · w_dim, and in latent units for normals.
-        """
-        rows = list(chosen)
-        if self.by_image(rows, metric):
-            assert self.gradients is not None
-            assert self.spread is not None
-            std = self.score_std[rows].double()[:, None]
-            return self.gradients[rows].flatten(1).double() / std, self.spread[rows].flatten(1).double() / std
-        normals = self.normals.detach()[rows].double()
-        normals = normals / normals.norm(dim=1, keepdim=True)
-        matrix = self.metric_matrix(metric)
-        return normals, normals if matrix is None else normals @ matrix.double()
 
     def semantic_covariance(self) -> Tensor:
         """``Σ_s = Λ Nᵀ Σ N Λ`` (m, m): what the linear model says of the covariance of the scores."""

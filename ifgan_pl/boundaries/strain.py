@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.boundaries.filters import filters, in_units
 from ifgan_pl.core.errors import UserError
 
 HARD, HOPELESS = 2.0, 6.0
@@ -35,11 +36,11 @@ def strain(
     edited = {boundary.attributes[boundary.index(name)]: float(value) for name, value in changes.items()}
     names = [*edited, *boundary.held(hold, list(edited))]
     rows = [boundary.index(name) for name in names]
-    filters, spread = boundary.filters(rows, metric)
-    gram = spread @ filters.mT
+    read, spread = filters(boundary, rows, metric)
+    gram = spread @ read.mT
     size = gram.diagonal().sqrt()
     wanted = torch.tensor([*edited.values(), *[0.0] * (len(names) - len(edited))], dtype=torch.float64)
-    wanted = boundary.in_units(wanted, rows, unit, metric) / size
+    wanted = in_units(boundary, wanted, rows, unit, metric) / size
     cosines = gram / size.outer(size)
 
     def of(kept: list[int]) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ifgan_pl.editing.editor import Editor
-from ifgan_pl.editing.response import movements
+from ifgan_pl.report.response import movements
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import json_digest
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.editing.editor import Editor
-from ifgan_pl.editing.response import response
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import device_of, sample_codes
+from ifgan_pl.report.response import response
 from ifgan_pl.scorer.loading import SCORER, find_scorer, scorer_inputs
 from ifgan_pl.stages.boundary import device_for
 from ifgan_pl.stages.launch import join

@@ -1,0 +1,50 @@
+"""What edits read changes from: gradients where all attributes concerned have one, else normals."""
+
+import pytest
+import torch
+
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.boundaries.gradients import with_gradients
+from ifgan_pl.core.errors import UserError
+
+
+def made(**options: object) -> LinearBoundary:
+    return LinearBoundary(
+        torch.eye(3)[:2],
+        attributes=["smile", "age"],
+        space="w",
+        num_ws=4,
+        lambdas=torch.tensor([2.0, 1.0]),
+        score_std=torch.tensor([4.0, 0.5]),
+        covariance=torch.eye(3),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_edits_follow_gradients_where_all_concerned_have_one() -> None:
+    draws = torch.Generator().manual_seed(2)
+    found, probes = (torch.randn(n, 4, 3, generator=draws, dtype=torch.float64) for n in (2, 5))
+    both = with_gradients(made(), found, probes, names=["smile", "age"])
+    shift = both.edit_shift({"smile": 1.5}, hold="all").double()
+    moved = found.flatten(1) @ shift / both.score_std.double()
+    torch.testing.assert_close(moved, torch.tensor([1.5, 0.0], dtype=torch.float64), rtol=1e-4, atol=1e-5)
+    latent = both.edit_shift({"smile": 1.5}, hold="all", unit="latent")
+    torch.testing.assert_close(latent, shift.float() * 2 / 4)
+    assert both.edit_shift({"smile": 1.5}, hold="all", metric="sqrt").shape == (3,)
+    one = with_gradients(made(), found[:1], probes, names=["smile"])
+    assert one.edit_shift({"smile": 1.0}).shape == (12,)
+    assert torch.equal(
+        one.edit_shift({"smile": 1.0}, hold="all"), made(metric="sqrt").edit_shift({"smile": 1.0}, hold="all")
+    )
+    with pytest.raises(UserError, match="no gradient of age, which metric image needs"):
+        one.edit_shift({"smile": 1.0}, hold="all", metric="image")
+
+
+def test_what_a_whole_step_was_seen_to_move_is_taken_back() -> None:
+    draws = torch.Generator().manual_seed(3)
+    found, probes = (torch.randn(n, 4, 3, generator=draws, dtype=torch.float64) for n in (2, 5))
+    plain = with_gradients(made(), found, probes, names=["smile", "age"])
+    response = torch.tensor([[0.8, 0.2], [0.0, 1.1]])
+    shift = plain.replaced(response=response).edit_shift({"smile": 1.0}, hold="all").double()
+    asked = found.flatten(1) @ shift / plain.score_std.double()
+    torch.testing.assert_close(asked @ response.double(), torch.tensor([1.0, 0.0]).double(), rtol=1e-4, atol=1e-5)
