@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
-from ifgan_pl.boundaries.filters import by_image, in_units
+from ifgan_pl.boundaries.filters import by_image, in_units, predicted_changes
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.core.resources import find
@@ -187,10 +187,10 @@ class Models:
         codes = self.code(edit)
         if not edit.moved:
             return codes
-        shift = torch.tensor(list(edit.moved.values()), device=codes.device) @ self._basis(edit).flatten(1)
-        if edit.layers is not None or (codes.ndim == 3 and shift.numel() != self.generator.w_dim):
-            shift = shift.view(self.generator.num_ws, -1)
-            return (codes if codes.ndim == 3 else codes[:, None]) + shift
+        basis = self._basis(edit)
+        shift = torch.tensor(list(edit.moved.values()), device=codes.device) @ basis.flatten(1)
+        if basis.ndim == 3:
+            return (codes if codes.ndim == 3 else codes[:, None]) + shift.view(self.generator.num_ws, -1)
         return codes + shift
 
     def check(self, edit: Edit) -> None:
@@ -298,11 +298,11 @@ class Models:
         chosen = [boundary.index(name) for name in [*edit.moved, *boundary.held(edit.held, list(edit.moved))]]
         if edit.layers is not None or not by_image(boundary, chosen, None):
             return {}
-        before, changes = self.predict(self.code(edit)), dict.fromkeys((self.attributes[i] for i in chosen), 0.0)
-        asked = torch.tensor(list(edit.moved.values()), dtype=torch.float64)
-        moved = in_units(boundary, asked, chosen[: len(asked)], edit.unit, None)
-        changes |= dict(zip(changes, moved.tolist(), strict=False))
-        return {name: round(before[name] + change, 3) for name, change in changes.items() if name in before}
+        asked = torch.zeros(len(chosen), dtype=torch.float64)
+        asked[: len(edit.moved)] = torch.tensor(list(edit.moved.values()), dtype=torch.float64)
+        moved = predicted_changes(boundary, in_units(boundary, asked, chosen, edit.unit, None), chosen)
+        before = self.predict(self.code(edit))
+        return {name: round(before[name] + moved[name], 3) for name in before if name in moved}
 
     def predict(self, codes: Tensor) -> dict[str, float]:
         """What the boundary says of a code: name -> standard deviations from the mean of its sample."""

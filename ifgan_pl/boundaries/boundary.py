@@ -213,7 +213,7 @@ class LinearBoundary(nn.Module):
         Args:
             name: an attribute.
             hold: attributes held, see :meth:`held`.
-            metric: ``image``, ``covariance``, ``sqrt`` or ``identity``; ``None``: ``image`` where it can, else the stored.
+            metric: ``image``, ``covariance``, ``sqrt`` or ``identity``; ``None``: ``image`` if it can, else the stored.
 
         Raises:
             UserError: unknown name, an attribute both edited and held, directions that depend on each other.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ifgan_pl.core.errors import UserError
@@ -70,3 +71,19 @@ def filters(boundary: "LinearBoundary", chosen: Sequence[int], metric: str | Non
     normals = normals / normals.norm(dim=1, keepdim=True)
     matrix = boundary.metric_matrix(metric)
     return normals, normals if matrix is None else normals @ matrix.double()
+
+
+def predicted_changes(boundary: "LinearBoundary", changes: Tensor, chosen: Sequence[int]) -> dict[str, float]:
+    """What an edit by gradients moves, by the response, of each attribute whose gradient is known.
+
+    Args:
+        changes: (k,) of the edited and held attributes ``chosen``, in standard deviations.
+
+    Returns:
+        name -> standard deviations; of the chosen what was asked.
+    """
+    known = [i for i in range(len(boundary.attributes)) if by_image(boundary, [i], None)]
+    response = torch.eye(len(boundary.attributes)) if boundary.response is None else boundary.response.cpu()
+    rows = response[list(chosen)].double()
+    moved = torch.linalg.solve(rows[:, list(chosen)].mT, changes.double()) @ rows
+    return {boundary.attributes[i]: float(moved[i]) for i in known}

@@ -54,8 +54,9 @@ def test_a_moved_attribute_is_not_held(models: Models) -> None:
 
 def test_predictions_move_by_what_is_asked_and_held_ones_do_not(mobile: Models) -> None:
     face = Edit(Face(3))
-    before = mobile.predict(mobile.edited(face))
-    after = mobile.predict(mobile.edited(replace(face, changes={"age": 2.0}, hold=("smile", "male"))))
+    edits = face, replace(face, changes={"age": 2.0}, hold=("smile", "male"))
+    before, after = (mobile.predicted(edit, mobile.edited(edit)) for edit in edits)
+    assert set(after) == {"eyeglasses", "smile", "male", "age", "yaw"} < set(before)
     assert after["age"] - before["age"] == pytest.approx(2, abs=0.01)
     assert [after[n] - before[n] for n in ("smile", "male")] == pytest.approx([0, 0], abs=0.01)
 
@@ -65,8 +66,7 @@ def test_images_come_with_scores_in_words(mobile: Models) -> None:
     image = mobile.show(Edit(Face(0), changes={"smile": 2.0}))
     assert image.size == 128
     assert image.jpeg.startswith(b"\xff\xd8")
-    assert set(image.scores) == {"eyeglasses", "smile", "male", "age", "yaw"} < set(image.predicted)
-    assert set(image.predicted) == set(mobile.attributes)
+    assert set(image.scores) == {"eyeglasses", "smile", "male", "age", "yaw"} <= set(image.predicted)
     assert image.values["smile"].endswith("%")
     assert image.values["age"].endswith(" years")
     plain = mobile.show(Edit(Face(0)))
@@ -114,6 +114,7 @@ def test_few_codes_are_kept(models: Models) -> None:
 
 def test_the_square_root_is_taken_once() -> None:
     boundary = LinearBoundary.load(resource("checkpoints/ffhq-mobile-w.safetensors"))
+    boundary = boundary.replaced(gradients=None, spread=None, response=None)
     ready = with_metric(boundary, "sqrt")
     step = ready.edit_shift({"smile": 1.0}, hold="all")
     torch.testing.assert_close(step, boundary.edit_shift({"smile": 1.0}, hold="all", metric="sqrt"))
