@@ -50,7 +50,7 @@ class Session:
         self._kept = self.edit
         self.photograph: Photo | None = None
         self.seen = time.monotonic()
-        self._random = np.random.default_rng()
+        self._random = np.random.Generator(np.random.Philox())
 
     # -- what is edited
 

@@ -18,7 +18,7 @@ def editor() -> Editor:
 
 def test_several_edits_move_exactly_what_they_ask(editor: Editor) -> None:
     codes = editor.codes(range(4))
-    edited = editor.shifted(codes, {"smile": 2.0, "pose": -1.0}, hold=["age", "gender"])
+    edited = editor.shifted(codes, {"smile": 2.0, "pose": -1.0}, hold=["age", "gender"], metric="sqrt")
     moved = editor.boundary.predict_scores(edited) - editor.boundary.predict_scores(codes)
     by_name = dict(zip(editor.attributes, (moved / editor.boundary.score_std).T, strict=True))
     for name, expected in {"smile": 2.0, "yaw": -1.0, "age": 0.0, "male": 0.0}.items():
@@ -26,7 +26,7 @@ def test_several_edits_move_exactly_what_they_ask(editor: Editor) -> None:
 
 
 def test_mode_to_reaches_the_value(editor: Editor) -> None:
-    codes = editor.shifted(editor.codes(range(3)), {"age": 1.5}, mode="to")
+    codes = editor.shifted(editor.codes(range(3)), {"age": 1.5}, mode="to", metric="sqrt")
     scores = (editor.boundary.predict_scores(codes) - editor.boundary.score_mean) / editor.boundary.score_std
     assert torch.allclose(scores[:, editor.boundary.index("age")], torch.tensor(1.5), atol=2e-3)
 
