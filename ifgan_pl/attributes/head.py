@@ -41,7 +41,7 @@ class Quality:
     Attributes:
         measure: ``AUROC`` of yes/no answers, ``r`` of numbers.
         value, low, high: of all answers, with its 5th and 95th percentile over resamples of the faces.
-        half: of heads that saw half of the answers.
+        half: of heads that saw half of the answers; NaN: there were none.
         answers, positives: how many; positives are those above the middle of the two answers (of numbers 0).
     """
 
@@ -165,7 +165,7 @@ def fit_head(
     _, share, penalty, held_out = best
     rows = design.rows(some, share)
     halves = out_of_fold(rows, values, stratified_folds(values, 2, seed + 1), (penalty,), kind)[:, 0]
-    quality = _quality(held_out, halves, values, kind, seed)
+    quality = quality_of(held_out, halves, values, kind, seed)
     weights = torch.stack([torch.from_numpy(poisson_counts(len(values), seed, b)) for b in range(REFITS)], 1)
     counts = torch.cat([torch.ones_like(weights[:, :1]), weights], 1).double()
     fitted = SOLVERS[kind](rows, values[:, None].expand(-1, 1 + REFITS), l2=penalty, weights=counts)
@@ -212,7 +212,8 @@ def _losses(decisions: Tensor, values: Tensor, kind: str) -> Tensor:
     return loss.value(decisions, values[:, None]).mean(0)
 
 
-def _quality(held_out: Tensor, halves: Tensor, values: Tensor, kind: str, seed: int) -> Quality:
+def quality_of(held_out: Tensor, halves: Tensor | None, values: Tensor, kind: str, seed: int) -> Quality:
+    """How well decisions (n,) predict answers (n,) that took no part; ``halves`` are those from half of the answers."""
     measure = "AUROC" if kind == "binary" else "r"
 
     def figure(rows: Tensor, decisions: Tensor) -> float:
@@ -234,7 +235,7 @@ def _quality(held_out: Tensor, halves: Tensor, values: Tensor, kind: str, seed: 
         figure(everyone, held_out),
         float(low),
         float(high),
-        figure(everyone, halves),
+        figure(everyone, halves) if halves is not None else torch.nan,
         len(values),
         int((values == 1).sum()) if kind == "binary" else 0,
     )

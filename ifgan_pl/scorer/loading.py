@@ -9,28 +9,64 @@ import torch
 from torch import Tensor, nn
 
 from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import atomic_path
 from ifgan_pl.core.resources import find, import_attribute
 from ifgan_pl.generators.base import parameter_digest
 from ifgan_pl.scorer.module import FacialAttributeScorer
 
 SCORER = "scorer-faces"
 """Name of the shipped scorer."""
+BACKBONE = "backbone."
+"""How the weights of a scorer's network are called."""
 Scorer = Callable[[Tensor], Tensor]
 
 
 def load_scorer(path: str | Path) -> FacialAttributeScorer:
-    """A scorer from a Lightning checkpoint, in evaluation mode on the CPU; nothing in the file can run code.
+    """A scorer from a checkpoint, in evaluation mode on the CPU; nothing in the file can run code.
+
+    Args:
+        path: a Lightning checkpoint, or a file of :func:`save_heads`.
 
     Raises:
-        UserError: the file is missing, or is no checkpoint of a scorer.
+        UserError: the file is missing, or is no checkpoint of a scorer, or of heads for another network.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no such scorer: {path}")
     try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if "trunk" in checkpoint:
+            return _with_trunk(checkpoint).eval()
         return FacialAttributeScorer.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    except UserError:
+        raise
     except Exception as error:  # unpickling, missing keys and wrong shapes each raise their own
         raise UserError(f"{path} is not a scorer's checkpoint ({str(error).splitlines()[0]})") from None
+
+
+def save_heads(scorer: FacialAttributeScorer, path: str | Path, trunk: str) -> None:
+    """Write a scorer without its network, which is that of another scorer.
+
+    Args:
+        scorer: whose ``backbone`` is that of ``trunk``.
+        trunk: checkpoint, or name of a shipped one.
+    """
+    state = {name: value.cpu() for name, value in scorer.state_dict().items() if not name.startswith(BACKBONE)}
+    of = {"name": trunk, "digest": parameter_digest(scorer.backbone)}
+    with atomic_path(path) as temporary:
+        torch.save({"trunk": of, "state_dict": state, "hyper_parameters": dict(scorer.hparams)}, temporary)
+
+
+def _with_trunk(heads: dict[str, Any]) -> FacialAttributeScorer:
+    """The scorer of a file of :func:`save_heads`."""
+    name = heads["trunk"]["name"]
+    trunk = load_scorer(find(name, "checkpoints", (".ckpt",)))
+    if parameter_digest(trunk.backbone) != heads["trunk"]["digest"]:
+        raise UserError(f"these heads are for another network than that of {name}: make them again")
+    scorer = FacialAttributeScorer(**heads["hyper_parameters"])
+    network = {k: value for k, value in trunk.state_dict().items() if k.startswith(BACKBONE)}
+    scorer.load_state_dict({**network, **heads["state_dict"]})
+    return scorer
 
 
 def find_scorer(name: str) -> Scorer:

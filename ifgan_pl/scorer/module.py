@@ -14,6 +14,7 @@ from ifgan_pl.scorer.augment import augment
 from ifgan_pl.scorer.backbones import build_backbone
 from ifgan_pl.scorer.calibration import calibrate
 from ifgan_pl.scorer.labels import label_statistics, moved_labels
+from ifgan_pl.scorer.maps import map_width, seen_with_maps
 from ifgan_pl.scorer.metrics import AttributeMetrics
 
 KINDS = ("binary", "continuous")
@@ -36,6 +37,8 @@ class FacialAttributeScorer(pl.LightningModule):
         backbone: ``small``, ``fine`` or a torchvision classifier such as ``resnet50``.
         image_size: side in pixels at which the network looks.
         odd: continuous attributes that change sign under a mirror.
+        on_maps: so many of the last attributes are scored from the maps of the last two resolutions too
+            (:func:`ifgan_pl.scorer.maps.seen_with_maps`), for which a mirror must change nothing.
         lr: peak learning rate of AdamW.
         weight_decay: of AdamW, on matrices and kernels only.
         warmup: share of the steps in which the rate rises linearly; then it falls to 0 along a cosine.
@@ -62,6 +65,7 @@ class FacialAttributeScorer(pl.LightningModule):
         backbone: str = "small",
         image_size: int = 128,
         odd: Sequence[str] = ("yaw", "pose"),
+        on_maps: int = 0,
         lr: float = 2e-3,
         weight_decay: float = 0.05,
         warmup: float = 0.05,
@@ -84,7 +88,8 @@ class FacialAttributeScorer(pl.LightningModule):
         self.image_size = image_size
         m = len(attributes)
         self.backbone, features = build_backbone(backbone)
-        self.head = nn.Linear(features, m)
+        self.head = nn.Linear(features, m - on_maps)
+        self.map_head = nn.Linear(map_width(self.backbone, image_size), on_maps) if on_maps else None
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("temperature", torch.ones(m))
@@ -106,8 +111,11 @@ class FacialAttributeScorer(pl.LightningModule):
 
     def raw_scores(self, images: Tensor) -> Tensor:
         """Uncalibrated scores: (N, 3, size, size) float in [-1, 1] -> (N, m)."""
-        scores: Tensor = self.head(self.backbone(self.laid_out(images)))
-        return scores.float()
+        if self.map_head is None:
+            scores: Tensor = self.head(self.backbone(self.laid_out(images)))
+            return scores.float()
+        features, rows = seen_with_maps(self.backbone, self.laid_out(images))
+        return torch.cat([self.head(features), self.map_head(rows)], 1).float()
 
     def laid_out(self, images: Tensor) -> Tensor:
         """Images in the memory format of the kernels."""
@@ -134,6 +142,10 @@ class FacialAttributeScorer(pl.LightningModule):
         """What the last layer sees of images, as :meth:`forward` takes them: (N, F)."""
         features: Tensor = self.backbone(self.laid_out(self.as_seen(images)))
         return features
+
+    def map_rows(self, images: Tensor) -> Tensor:
+        """What heads on maps see of images, as :meth:`forward` takes them: (N, D)."""
+        return seen_with_maps(self.backbone, self.laid_out(self.as_seen(images)))[1]
 
     def to_units(self, scores: Tensor) -> Tensor:
         """Calibrated scores (N, m) -> probabilities, and years, steps or degrees."""

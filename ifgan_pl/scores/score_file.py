@@ -1,12 +1,14 @@
 """Scores without their codes: one small file, for the codes are a function of seed and index."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ifgan_pl.core.distributed import ALONE, Ranks
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.core.files import load_tensors, save_tensors
+from ifgan_pl.core.files import load_tensors, save_tensors, tensors_digest
 from ifgan_pl.core.resources import find
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.sampling import sample_codes
@@ -27,7 +29,7 @@ class ScoreFile:
         tensors, metadata = load_tensors(path)
         if metadata.get("format") != FORMAT or "scores" not in tensors:
             raise UserError(f"{path} is not a file of scores ({FORMAT}): export one from a score store")
-        self.path, self.scores, self.num = path, tensors["scores"], len(tensors["scores"])
+        self.path, self.scores, self.num = path, tensors["scores"].float(), len(tensors["scores"])
         self.inputs, self.numerics = metadata["inputs"], metadata["numerics"]
 
     def load(self, ranks: Ranks = ALONE, *, num: int | None = None) -> tuple[Tensor, Tensor]:
@@ -55,6 +57,23 @@ def export_scores(store: ScoreStore, path: str | Path) -> None:
     """Write the scores of a complete store as one file, without the codes."""
     _, scores = store.load()
     save_tensors(path, {"scores": scores}, {"format": FORMAT, "inputs": store.inputs, "numerics": store.numerics})
+
+
+def export_added(
+    source: ScoreStore | ScoreFile, path: str | Path, scores: Mapping[str, Tensor], kinds: Sequence[str]
+) -> None:
+    """Write further scores of the first samples of a source as a file of their own, in 16 bits.
+
+    Args:
+        source: of which samples.
+        path: of the file.
+        scores: attribute -> (n,).
+        kinds: of the attributes.
+    """
+    columns = torch.stack(list(scores.values()), 1).half()
+    made = {"attributes": list(scores), "kinds": list(kinds), "scorer": f"labels, {tensors_digest({'s': columns})}"}
+    metadata = {"format": FORMAT, "inputs": {**source.inputs, **made}, "numerics": source.numerics}
+    save_tensors(path, {"scores": columns}, metadata)
 
 
 def open_scores(name: str | Path) -> ScoreStore | ScoreFile:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ifgan_pl.attributes.distil import map_rows_of_samples, with_heads
 from ifgan_pl.attributes.faces import Faces, faces_of_scores, features_of_files, features_of_samples
 from ifgan_pl.attributes.head import NARROW, Head, fit_head
 from ifgan_pl.attributes.labels import asked, read_answers, write_answers
@@ -14,14 +15,16 @@ from ifgan_pl.attributes.learn import attributes_from_labels
 from ifgan_pl.attributes.suggest import suggest as suggested
 from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.errors import UserError
+from ifgan_pl.core.files import write_json
 from ifgan_pl.core.messages import say
 from ifgan_pl.core.resources import find
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.images.sheets import draw_grid
 from ifgan_pl.images.write import save_image, to_uint8
-from ifgan_pl.scorer.loading import SCORER, find_scorer
-from ifgan_pl.scores.score_file import open_scores
+from ifgan_pl.scorer.loading import SCORER, find_scorer, save_heads, scorer_metrics
+from ifgan_pl.scorer.module import FacialAttributeScorer
+from ifgan_pl.scores.score_file import export_added, open_scores
 from ifgan_pl.scores.score_images import list_images
 from ifgan_pl.stages.edit import default_boundary
 from ifgan_pl.stages.places import RUN
@@ -46,6 +49,9 @@ def attribute(
     truncation: float = 0.7,
     replace: bool = False,
     out: str | None = None,
+    scores_out: str | None = None,
+    scorer_out: str | None = None,
+    scorer_images: int = 5000,
 ) -> Path:
     """Add attributes of your own to a boundary, from yes and no about 50 to 300 faces; or say which faces to look at.
 
@@ -73,6 +79,12 @@ def attribute(
         replace: fit an attribute anew that the boundary has.
         out: boundary file, by default runs/default/attributes.safetensors; with ``suggest`` a folder, by default
             runs/default/sheet.
+        scores_out: also write the scores of all faces by the new attributes, as a file that `boundary --scores` and
+            the page read; needs ``scores``.
+        scorer_out: also write a scorer that gives the new attributes beside those of ``scorer``, from images alone:
+            .ckpt, for `score`, `edit`, `report` and the page. It learns from the labels and from what the labels say of
+            more faces.
+        scorer_images: how many faces ``scorer_out`` learns from, beside those with labels.
 
     Returns:
         the file or folder.
@@ -89,6 +101,10 @@ def attribute(
     known.check_codes(space=known.space, family=model.family)
     if scores and images:
         raise UserError("--images are looked at by the scorer's features: leave --scores out")
+    if scores_out and not scores:
+        raise UserError("--scores_out writes scores of the faces of --scores: name these")
+    if scorer_out and images:
+        raise UserError("--scorer_out learns from faces of the generator: leave --images out")
     source = open_scores(scores) if scores else None
     if source and source.inputs["generator"] != model.fingerprint:
         raise UserError(
@@ -96,6 +112,8 @@ def attribute(
         )
     num = min(num or source.num, source.num) if source else num or NUM
     eyes = find_scorer(scorer)
+    if scorer_out and not isinstance(eyes, FacialAttributeScorer):
+        raise UserError(f"--scorer_out adds to a scorer of this package, which {scorer} is not")
     if isinstance(eyes, torch.nn.Module):
         eyes.to(device)
     # what a user wrote is read before anything that takes long
@@ -113,9 +131,44 @@ def attribute(
     for each, what in learned.items():
         say(f"attribute: {each}: {what}")
     found.save(place)
+    if scores_out and source:
+        by_name = {each: what.scores for each, what in learned.items()}
+        export_added(source, scores_out, by_name, [what.head.kind for what in learned.values()])
+        say(f"attribute: scores of {num:,} faces in {scores_out}")
+    if scorer_out:
+        assert isinstance(eyes, FacialAttributeScorer)
+        heads = {each: what.head for each, what in learned.items()}
+        _save_scorer(model, eyes, scorer, faces, heads, answers, scorer_images, Path(scorer_out))
     say(f"attribute: {', '.join(learned)} added to those of {start} in {place}; try")
     say(f"  python edit.py --attribute {name[0]} --hold all --boundary {place}")
     return place
+
+
+def _save_scorer(
+    model: Generator,
+    eyes: FacialAttributeScorer,
+    name: str,
+    faces: Faces,
+    heads: dict[str, Head],
+    answers: dict[str, dict[int, float]],
+    count: int,
+    place: Path,
+) -> None:
+    """Write a scorer that gives the attributes of heads too, and what is known of it beside it."""
+    asked_about = {i for given in answers.values() for i in given}
+    indices = sorted({*range(min(count, len(faces))), *asked_about})
+    where = {key: faces.inputs[key] for key in ("seed", "truncation", "space")}
+    rows = map_rows_of_samples(model, eyes, indices, **where)
+    position = {index: k for k, index in enumerate(indices)}
+    about = {each: {position[i]: value for i, value in given.items()} for each, given in answers.items()}
+    whole, qualities = with_heads(eyes, heads, faces.at(indices), rows, about)
+    for each, quality in qualities.items():
+        say(f"attribute: {each} from images alone: {quality}")
+    save_heads(whole, place, name)
+    write_json(
+        place.with_suffix(".json"), scorer_metrics(eyes, name) | {f"auroc/{n}": q.value for n, q in qualities.items()}
+    )
+    say(f"attribute: a scorer of {', '.join(whole.attributes)} in {place}, from {len(indices):,} faces")
 
 
 def _suggest(model: Generator, faces: Faces, name: str, answers: dict[int, float], count: int, folder: Path) -> Path:
