@@ -10,7 +10,7 @@ import torch
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators.base import parameter_digest
 from ifgan_pl.scorer import backbones
-from ifgan_pl.scorer.loading import load_scorer
+from ifgan_pl.scorer.loading import load_scorer, save_heads
 from ifgan_pl.scorer.module import FacialAttributeScorer
 from tests.processes import ROOT
 from tests.scorer.toys import make_data, make_model, make_trainer, save_model
@@ -23,6 +23,35 @@ def test_the_shipped_scorer_loads_by_lightning_alone():
     # every shipped score carries it
     assert parameter_digest(scorer) == "012b11b529fe3f033ebe529c355414f4f93725b11ab81cc27cc439285a776192"
     assert scorer.attributes == ("eyeglasses", "smile", "male", "age", "yaw")
+
+
+def test_the_shipped_scorer_of_seventeen_gives_the_five_bit_for_bit():
+    path = SHIPPED.with_stem("scorer-faces-seventeen")
+    five, seventeen = load_scorer(SHIPPED), load_scorer(path)
+    assert seventeen.attributes[:5] == five.attributes
+    assert {"beard", "hat", "earrings"} < set(seventeen.attributes)
+    images = torch.rand(3, 3, 200, 200) * 2 - 1
+    with torch.inference_mode():
+        scores = seventeen(images)
+        assert torch.equal(scores[:, :5], five(images))
+    assert scores.shape == (3, 17)
+    assert scores.isfinite().all()
+    assert path.stat().st_size < 1e6
+
+
+def test_heads_for_another_network_are_refused(tmp_path):
+    wide = make_model(on_maps=1)
+    save_model(make_model(), tmp_path / "trunk.ckpt")
+    with torch.no_grad():
+        next(wide.backbone.parameters()).add_(1)
+    save_heads(wide, tmp_path / "heads.ckpt", str(tmp_path / "trunk.ckpt"))
+    with pytest.raises(UserError, match=r"for another network than that of .*trunk\.ckpt: make them again"):
+        load_scorer(tmp_path / "heads.ckpt")
+    save_model(wide, tmp_path / "trunk.ckpt")
+    assert load_scorer(tmp_path / "heads.ckpt").attributes == wide.attributes
+    (tmp_path / "trunk.ckpt").unlink()
+    with pytest.raises(UserError, match="no such file"):
+        load_scorer(tmp_path / "heads.ckpt")
 
 
 def test_loading_neither_downloads_nor_compiles(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.distributed import Ranks
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import save_tensors
-from ifgan_pl.scores.score_file import FORMAT, ScoreFile, export_scores, open_scores
+from ifgan_pl.scores.score_file import FORMAT, ScoreFile, export_added, export_scores, open_scores
 from ifgan_pl.scores.store import ScoreStore
 from ifgan_pl.stages.boundary import boundary
 from ifgan_pl.stages.score import score
@@ -25,6 +25,12 @@ def test_scores_alone_give_the_boundary_of_their_store(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(alone.load(), whole.load(), strict=True))
     shares = [alone.load(Ranks(rank, 3)) for rank in range(3)]
     assert torch.equal(torch.cat([codes for codes, _ in shares]), whole.load()[0])
+    more = torch.randn(40)
+    export_added(alone, tmp_path / "more.safetensors", {"beard": more}, ["binary"])
+    added = open_scores(tmp_path / "more.safetensors")
+    assert (added.inputs["attributes"], added.inputs["generator"]) == (["beard"], whole.inputs["generator"])
+    assert torch.equal(added.load()[0], whole.load()[0])
+    assert torch.allclose(added.load()[1][:, 0], more, atol=2e-3)
     names = ["male", "age"]
     fits = [
         LinearBoundary.load(boundary(scores=str(source), attributes=names, out=str(tmp_path / f"{k}.safetensors")))

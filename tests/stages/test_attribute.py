@@ -1,5 +1,6 @@
 """``train.py attribute``: from a sheet to look at, over labels, to an edited face; and what is refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ifgan_pl.core.resources import cache_dir
 from ifgan_pl.data.table import read_columns
 from ifgan_pl.generators import Generator
 from ifgan_pl.scorer.loading import load_scorer
+from ifgan_pl.scores.store import ScoreStore
 from tests.commands import failure
 from tests.processes import CPU
 
@@ -77,6 +79,15 @@ def test_from_a_sheet_to_an_edited_face(
     assert "has bright already: choose another --name, or give --replace" in line
     cli.train([*add, "--boundary", str(out), "--replace"])
     assert LinearBoundary.load(out).attributes == ("first", "bright")
+    wide = tmp_path / "wide.ckpt"
+    again = [*add[:-2], "--out", str(tmp_path / "b.safetensors"), "--scorer_out", str(wide), "--scorer_images", "300"]
+    cli.train(again)
+    assert "bright from images alone: AUROC" in capsys.readouterr().out
+    assert load_scorer(wide).attributes[-1] == "bright"
+    assert "auroc/bright" in json.loads(wide.with_suffix(".json").read_text())
+    scored = ["score", *options[:4], "--num", "32", "--scorer", str(wide), "--out", str(tmp_path / "scores")]
+    cli.train([*scored, *CPU])
+    assert ScoreStore.open(tmp_path / "scores").inputs["attributes"][-1] == "bright"
 
 
 def test_labels_of_one_s_own_images(
