@@ -22,7 +22,7 @@ from outside_scorers import Array, age_and_gender
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
-from ifgan_pl.core.files import write_text
+from ifgan_pl.core.files import tensors_digest, write_text
 from ifgan_pl.data.cache import open_array
 from ifgan_pl.data.faces import FACE_ATTRIBUTES, FacesData, cached_images
 from ifgan_pl.generators import load_generator
@@ -94,10 +94,13 @@ def main() -> None:
     draws = uniforms(args.seed, 0, torch.arange(args.num), 1)
     truncation = torch.from_numpy((0.5 + 0.5 * draws).round(4)).float()
     z = sample_z(range(args.num), generator.z_dim, seed=args.seed)
-    images, _ = open_array(cached_images(generator, z, truncation, args.resolution, faces.image_size, faces.cache_dir))
     with torch.no_grad():
         w = truncated(generator, faces.z(generator.z_dim), faces.truncation).double().numpy()
-        w_more = truncated(generator, z, truncation).double().numpy()
+        codes_more = truncated(generator, z, truncation)
+        w_more = codes_more.double().numpy()
+    key = [tensors_digest({"z": z, "truncation": truncation})]
+    made = codes_more.__getitem__, args.num, key, args.resolution, faces.image_size, faces.cache_dir
+    images, _ = open_array(cached_images(generator, *made))
     regression = CodeRegression(w[train], targets[train])
     seen = [*held, *report]
     of_labelled, of_more = (

@@ -1,6 +1,6 @@
 """Labelled samples of a generator: labels and codes are kept, the images are made again from them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ifgan_pl.data.cache import build_array
 from ifgan_pl.data.labelled import AttributeData, LabelTable
 from ifgan_pl.data.table import parse_labels, parse_split, read_columns
 from ifgan_pl.generators import Generator, load_generator
-from ifgan_pl.generators.sampling import sample_z
+from ifgan_pl.generators.sampling import device_of, sample_z
 from ifgan_pl.generators.truncation import truncated
 from ifgan_pl.images.read import to_square
 
@@ -105,57 +105,73 @@ class FacesData(AttributeData):
             z[rows] = sample_z(self._samples[rows, 1], z_dim, seed=int(seed))
         return z
 
+    def codes(self, generator: Generator, rows: slice) -> Tensor:
+        """What synthesis receives for rows, on the generator's device: (n, w_dim), or (n, num_ws, w_dim)."""
+        z = self.z(generator.z_dim)[rows].to(device_of(generator))
+        return truncated(generator, z, self.truncation[rows])
+
+    def changes(self) -> str:
+        """Digest of what codes depend on besides z and truncation; nothing here."""
+        return ""
+
     def build(self) -> list[Path]:
         """Synthesise the samples into the cache, once."""
         generator = load_generator(self.generator, device=self.device)
         if self.resolution is not None and self.resolution not in generator.resolutions:
             raise UserError(f"{self.generator} gives {generator.resolutions} pixels, not resolution={self.resolution}")
-        z = self.z(generator.z_dim)
+        samples = tensors_digest({"z": self.z(generator.z_dim), "truncation": self.truncation})
         return [
-            cached_images(generator, z, self.truncation, self.resolution, self.image_size, self.cache_dir, self.device)
+            cached_images(
+                generator,
+                lambda rows: self.codes(generator, rows),
+                len(self.truncation),
+                [samples, *filter(None, [self.changes()])],
+                self.resolution,
+                self.image_size,
+                self.cache_dir,
+            )
         ]
 
 
 def cached_images(
     generator: Generator,
-    z: Tensor,
-    truncation: Tensor,
+    codes: Callable[[slice], Tensor],
+    count: int,
+    key: Sequence[str],
     resolution: int | None,
     image_size: int,
     cache_dir: Path,
-    device: str = "cpu",
 ) -> Path:
     """Images of codes, made once and kept.
 
     Args:
-        generator: on ``device``.
-        z: (N, z_dim) float32.
-        truncation: (N, 1) float32.
+        generator: on the device that is to make them.
+        codes: of some of the ``count`` rows, as synthesis receives them, on that device.
+        key: digests of what the codes come from.
         resolution: side of a native image; ``None``: full synthesis.
         image_size: side to which images are averaged.
-        cache_dir: where the array goes, under a name that depends on all of the above.
+        cache_dir: where the array goes, under a name that depends on generator, key, resolution and size.
 
     Returns:
         path of the array, see :func:`ifgan_pl.data.cache.open_array`.
     """
-    digest = tensors_digest({"z": z, "truncation": truncation})
-    key = json_digest([generator.fingerprint, digest, resolution, image_size])[:16]
-    path = cache_dir / f"faces-{image_size}-{key}.npy"
+    path = (
+        cache_dir / f"faces-{image_size}-{json_digest([generator.fingerprint, *key, resolution, image_size])[:16]}.npy"
+    )
     if path.is_file() and path.with_suffix(".json").is_file():
         return path
-    side = resolution or generator.img_resolution
-    step = micro_batch_size(torch.device(device), side) * (4 * workers() if torch.device(device).type == "cpu" else 1)
+    side, device = resolution or generator.img_resolution, device_of(generator)
+    step = micro_batch_size(device, side) * (4 * workers() if device.type == "cpu" else 1)
 
-    def small_image(codes: Tensor) -> Tensor:
-        image = generator.synthesis(codes, resolution).clamp(-1, 1)
+    def small_image(some: Tensor) -> Tensor:
+        image = generator.synthesis(some, resolution).clamp(-1, 1)
         return (to_square(image, image_size) * 127.5 + 127.5).round().to(torch.uint8)
 
     def blocks() -> Iterator[tuple[int, list[NDArray[np.uint8]]]]:
         with torch.no_grad():
-            for first in range(0, len(z), step):
-                code = truncated(generator, z[first : first + step].to(device), truncation[first : first + step])
-                yield first, list(map_micro_batches(small_image, code, side=side).cpu().numpy())
+            for first in range(0, count, step):
+                some = codes(slice(first, min(first + step, count)))
+                yield first, list(map_micro_batches(small_image, some, side=side).cpu().numpy())
 
-    what = f"{generator.name} at {side}²"
-    build_array(path, len(z), image_size, blocks(), what)
+    build_array(path, count, image_size, blocks(), f"{generator.name} at {side}²")
     return path
