@@ -1,10 +1,15 @@
 """Runs in processes of their own, on several ranks, and how they are killed."""
 
+import faulthandler
+import multiprocessing
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 CPU = ["--trainer.accelerator", "cpu"]
 SCORE = ["score", "--generator", "digiface-dcgan", "--truncation", "1", "--block_size", "16", "--batch_size", "8"]
 """A job of ``train.py`` that takes milliseconds a face."""
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["ifgan_pl.cli"])
 
 
 def environment() -> dict[str, str]:
@@ -43,23 +50,83 @@ def run(command: list[str]) -> str:
     return result.stdout + result.stderr
 
 
-def srun(*arguments: str, ranks: int = 2) -> list[subprocess.Popen[str]]:
-    """The tasks of a SLURM job on one node, as srun describes them to each."""
-    job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "faces", "SLURM_NTASKS": str(ranks), "SLURM_NNODES": "1"}
-    job |= {"SLURM_NTASKS_PER_NODE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    tasks = []
-    for rank in range(ranks):
-        place = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NODEID": "0"}
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        command = [sys.executable, *arguments]
-        tasks.append(subprocess.Popen(command, env=environment() | job | place, **options))  # type: ignore[call-overload]
-    return tasks
+def _script(arguments: Sequence[str], variables: dict[str, str], folder: str, output: str) -> None:
+    """Become a process that runs a script, with both its outputs in a file."""
+    file = os.open(output, os.O_WRONLY | os.O_CREAT)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    faulthandler.enable()
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(folder)
+    sys.argv = list(arguments)
+    sys.path.insert(0, str(Path(arguments[0]).parent))
+    runpy.run_path(arguments[0], run_name="__main__")
 
 
-def outputs(tasks: Sequence[subprocess.Popen[str]], timeout: float = 300) -> list[tuple[int, str]]:
-    """Exit status and output of each task."""
-    texts = [task.communicate(timeout=timeout)[0] for task in tasks]
-    return [(task.returncode, text) for task, text in zip(tasks, texts, strict=True)]
+class Job:
+    """A script on several ranks, told about each other as torchrun or srun tell them.
+
+    Ranks are forks of a process that has loaded PyTorch, Lightning and the package, which takes seconds each time. What
+    the launchers do besides, such as ending the others when one fails, they do in tests that start the real one.
+
+    Args:
+        arguments: the script and what it is given.
+        ranks: how many; 1 without a launcher is a plain process.
+        launcher: ``torchrun``, ``srun`` or none.
+        nodes: of srun; the ranks of one are as many as of the other.
+    """
+
+    def __init__(self, *arguments: str, ranks: int = 2, launcher: str = "torchrun", nodes: int = 1) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.processes, self.outputs = [], []
+        port = str(free_port())
+        for rank in range(ranks):
+            told = _TOLD[launcher](rank, ranks, nodes, port) if launcher else {}
+            self.outputs.append(Path(self.folder.name) / str(rank))
+            given = arguments, {**environment(), **told}, str(Path.cwd()), str(self.outputs[-1])
+            self.processes.append(SERVER.Process(target=_script, args=given))
+            self.processes[-1].start()
+
+    def running(self) -> bool:
+        """Whether no rank has ended."""
+        return all(process.is_alive() for process in self.processes)
+
+    def kill(self) -> None:
+        """SIGKILL to all ranks."""
+        for process in self.processes:
+            process.kill()
+            process.join()
+
+    def wait(self, timeout: float = 300) -> list[tuple[int | None, str]]:
+        """Exit status and output of each rank, once all have ended; ``None`` of one that is still at work."""
+        deadline = time.monotonic() + timeout
+        for process in self.processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+        return [(p.exitcode, path.read_text()) for p, path in zip(self.processes, self.outputs, strict=True)]
+
+    def succeed(self) -> str:
+        """What all ranks print; they must succeed."""
+        results = self.wait()
+        assert [status for status, _ in results] == [0] * len(results), results
+        return "".join(text for _, text in results)
+
+
+def _by_torchrun(rank: int, ranks: int, nodes: int, port: str) -> dict[str, str]:
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "GROUP_RANK": 0}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    return {name: str(value) for name, value in (place | meeting).items()}
+
+
+def _by_srun(rank: int, ranks: int, nodes: int, port: str) -> dict[str, str]:
+    each = ranks // nodes
+    job = {"JOB_ID": 4711, "JOB_NAME": "faces", "NTASKS": ranks, "NNODES": nodes, "NTASKS_PER_NODE": each}
+    place = {"PROCID": rank, "LOCALID": rank % each, "NODEID": rank // each}
+    variables = {f"SLURM_{name}": str(value) for name, value in (job | place).items()}
+    return variables | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+
+
+_TOLD = {"torchrun": _by_torchrun, "srun": _by_srun}
 
 
 def ranks(process: subprocess.Popen[bytes]) -> list[int]:

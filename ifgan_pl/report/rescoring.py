@@ -58,12 +58,9 @@ def rescore(
     """Edit along each attribute and measure all (section 4.4).
 
     Args:
-        editor: generator and boundary, whose ``score_std`` is the unit of edits and of movements.
-        scorer: images (n, 3, H, W) -> scores (n, k), k ≥ m.
-        codes: (N, d) or (N, num_ws, w_dim); faces that took no part in the fit.
+        codes: faces that took no part in the fit.
         columns: the scorer's columns of the m attributes of the boundary, in their order.
-        truncation, resolution: see :meth:`ifgan_pl.editing.editor.Editor.images`.
-        strength: of the edits, in standard deviations.
+        editor, scorer, truncation, resolution, strength: see :func:`ifgan_pl.report.response.movements`.
         progress: called after each edit of all faces with their number; 4 m times.
     """
     boundary = editor.boundary

@@ -52,8 +52,7 @@ def run_all(
     )
     page = Path(out) / "report" / "index.html"
     fitted = boundary(scores=str(store), out=f"{out}/boundary.safetensors", trainer=trainer)
-    if gradient_faces:
-        gradients(boundary=str(fitted), generator=generator, scorer=scorer, faces=gradient_faces, trainer=trainer)
+    gradients(boundary=str(fitted), generator=generator, scorer=scorer, faces=gradient_faces, trainer=trainer)
     if is_rank_zero():  # a minute at most, and no other rank waits for it
         report(
             scores=str(store),

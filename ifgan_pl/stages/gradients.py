@@ -50,7 +50,8 @@ def gradients(
         boundary: a boundary file in Z or W.
         generator: whose codes these are.
         scorer: differentiable, see `score`; attributes that it does not know go on following their hyperplanes.
-        faces: to look at; half as many more show what a whole standard deviation moves besides.
+        faces: to look at; half as many more show what a whole standard deviation moves besides. 0: forget what was
+            measured, edits follow the hyperplanes.
         side_effects: what others than the scorer saw such edits move besides their target, in standard deviations per
             one of the target, to be countered: in a YAML file or as --side_effects '{"eyeglasses": {"age": -0.1}}'.
         out: the boundary file with gradients; by default in the place of the one without.
@@ -61,10 +62,18 @@ def gradients(
     """
     join(trainer)
     place = Path(out or boundary)
-    if faces < 1:
-        raise UserError(f"--faces must be at least 1, got {faces}")
+    if faces < 0:
+        raise UserError(f"--faces must be at least 0, got {faces}")
     if is_rank_zero():
-        plain = LinearBoundary.load(boundary).replaced(gradients=None, spread=None, response=None)
+        given = LinearBoundary.load(boundary)
+        plain = given.replaced(gradients=None, spread=None, response=None)
+        if not faces:
+            if given.gradients is not None or place != Path(boundary):
+                plain.save(place)
+            return place
+        for target, besides in (side_effects or {}).items():
+            for name in (target, *besides):
+                plain.index(name)
         model, judge = load_generator(generator, device=device_for(trainer)), find_scorer(scorer)
         inputs = {"faces": faces, "generator": model.fingerprint, "side_effects": side_effects or {}}
         inputs |= {"scorer": scorer_inputs(judge, scorer)["scorer"], "boundary": without_gradients(plain)}

@@ -3,22 +3,9 @@
 import pytest
 import torch
 
-from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.boundaries.gradients import with_gradients
 from ifgan_pl.core.errors import UserError
-
-
-def made(**options: object) -> LinearBoundary:
-    return LinearBoundary(
-        torch.eye(3)[:2],
-        attributes=["smile", "age"],
-        space="w",
-        num_ws=4,
-        lambdas=torch.tensor([2.0, 1.0]),
-        score_std=torch.tensor([4.0, 0.5]),
-        covariance=torch.eye(3),
-        **options,  # type: ignore[arg-type]
-    )
+from tests.boundaries.toys import made
 
 
 def test_edits_follow_gradients_where_all_concerned_have_one() -> None:

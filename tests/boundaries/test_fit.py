@@ -9,7 +9,7 @@ from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.boundaries.fit import fit_boundary
 from ifgan_pl.boundaries.targets import threshold_of
 from ifgan_pl.core.errors import UserError
-from tests.processes import run, torchrun
+from tests.processes import Job
 
 NAMES = ["smile", "age"]
 KINDS = ["binary", "continuous"]
@@ -241,7 +241,7 @@ def test_two_ranks_find_the_boundary_of_one(data: Data, tmp_path: Path) -> None:
     }
     torch.save({"codes": codes, "scores": scores, "jobs": jobs}, tmp_path / "data.pt")
     (tmp_path / "rank.py").write_text(RANK)
-    run(torchrun(str(tmp_path / "rank.py"), str(tmp_path / "data.pt"), str(tmp_path)))
+    Job(str(tmp_path / "rank.py"), str(tmp_path / "data.pt"), str(tmp_path)).succeed()
     for name, options in jobs.items():
         one = fit_boundary(codes, scores, attributes=NAMES, kinds=KINDS, space="w", **options)
         first, second = [LinearBoundary.load(tmp_path / f"{name}-{rank}.safetensors") for rank in range(2)]

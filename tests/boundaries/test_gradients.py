@@ -13,6 +13,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import sample_codes
+from tests.boundaries.toys import made
 
 
 def brightness(images: Tensor) -> Tensor:
@@ -71,19 +72,6 @@ def test_outside_is_the_rim_of_an_aligned_image() -> None:
     assert mask[0].all()
     assert not mask[34, 32]
     assert 0.5 < mask.mean() < 0.7
-
-
-def made(**options: object) -> LinearBoundary:
-    return LinearBoundary(
-        torch.eye(3)[:2],
-        attributes=["smile", "age"],
-        space="w",
-        num_ws=4,
-        lambdas=torch.tensor([2.0, 1.0]),
-        score_std=torch.tensor([4.0, 0.5]),
-        covariance=torch.eye(3),
-        **options,  # type: ignore[arg-type]
-    )
 
 
 def test_gradients_are_part_of_the_file(tmp_path: Path) -> None:

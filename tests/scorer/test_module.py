@@ -12,7 +12,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.scorer.loading import load_scorer
 from ifgan_pl.scorer.module import FacialAttributeScorer
 from ifgan_pl.scorer.training import fit_scorer
-from tests.processes import run, torchrun
+from tests.processes import Job
 from tests.scorer.toys import KINDS, make_data, make_model, make_trainer, write_data
 
 # ---------------------------------------------------------------------- scores
@@ -205,7 +205,7 @@ def test_two_ranks_give_the_metrics_and_scores_of_one_on_an_odd_number(tmp_path)
     script.write_text(WORKER)
     results, scores = [], []
     for ranks in (1, 2):
-        run(torchrun(str(script), str(tmp_path), str(ranks), ranks=ranks))
+        Job(str(script), str(tmp_path), str(ranks), ranks=ranks).succeed()
         results.append(json.loads((tmp_path / f"results{ranks}.json").read_text()))
         files = [tmp_path / f"scores{ranks}-{rank}.pt" for rank in range(ranks)]
         batches = [batch for file in files for batch in torch.load(file, weights_only=True)]

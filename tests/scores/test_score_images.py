@@ -14,7 +14,7 @@ from ifgan_pl import cli
 from ifgan_pl.images.read import decode, to_float
 from ifgan_pl.scorer.loading import find_scorer, load_scorer
 from tests.commands import failure
-from tests.processes import CPU, ROOT, run, torchrun
+from tests.processes import CPU, ROOT, Job
 
 SCORERS = """
 import torch
@@ -137,7 +137,7 @@ def test_mistakes_are_one_line(
 def test_two_ranks_write_the_bytes_of_one(folder: Path) -> None:
     flags = ["score", "--images", "photos", "--out"]
     cli.train([*flags, "one.csv", *CPU])
-    printed = run(torchrun(str(ROOT / "train.py"), *flags, "two.csv", *CPU))
+    printed = Job(str(ROOT / "train.py"), *flags, "two.csv", *CPU).succeed()
     assert printed.count("7 images in two.csv, 2 broken left out") == 1
     assert printed.count("left out 2 broken images") == 1
     assert (folder / "two.csv").read_bytes() == (folder / "one.csv").read_bytes()

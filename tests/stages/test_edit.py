@@ -15,7 +15,7 @@ from ifgan_pl.generators.checkpoints import formats
 from ifgan_pl.images.write import read_provenance
 from tests.commands import contents, failure, file_size_limit, small_edit
 from tests.generators.cases import stylegan2_ffhq
-from tests.processes import CPU, ROOT, outputs, run, srun, torchrun
+from tests.processes import CPU, ROOT, Job
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,7 @@ def test_an_interrupted_edit_is_resumed(tmp_path: Path, capsys: pytest.CaptureFi
 def test_two_ranks_edit_to_the_same_bytes(tmp_path: Path, launcher: str) -> None:
     arguments = [*small_edit(tmp_path), "--attribute", "a/b", "--seeds", "0-12,40", "--steps", "3"]
     arguments += ["--format", "png", "gif", "webp", "mp4", "strip", "grid", "html", "--out"]
-    command = [str(ROOT / "edit.py"), *arguments, str(tmp_path / "two")]
-    if launcher == "srun":
-        assert [status for status, _ in outputs(srun(*command))] == [0, 0]
-    else:
-        run(torchrun(*command))
+    Job(str(ROOT / "edit.py"), *arguments, str(tmp_path / "two"), launcher=launcher).succeed()
     cli.edit([*arguments, str(tmp_path / "one")])
     two, one = contents(tmp_path / "two"), contents(tmp_path / "one")
     assert two == one

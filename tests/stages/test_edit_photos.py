@@ -14,7 +14,7 @@ from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.images.write import read_provenance
 from tests.commands import contents, failure
 from tests.photos.photographs import HOPPER, HOPPER_POINTS, hopper
-from tests.processes import CPU, ROOT, run, torchrun
+from tests.processes import CPU, ROOT, Job
 
 SMALL = ["--resolution", "128", *CPU]
 
@@ -30,7 +30,7 @@ def test_two_ranks_edit_photographs_to_the_same_bytes(inverted: tuple[Path, Path
     arguments += ["--steps", "2", "--hold", "all", "--scorer", "scorer-faces", *SMALL]
     arguments += ["--format", "jpg", "gif", "strip", "grid", "html", "--out"]
     before = contents(store)
-    run(torchrun(str(ROOT / "edit.py"), *arguments, str(tmp_path / "two")))
+    Job(str(ROOT / "edit.py"), *arguments, str(tmp_path / "two")).succeed()
     cli.edit([*arguments, str(tmp_path / "one")])
     assert contents(store) == before
     one = contents(tmp_path / "one")

@@ -10,7 +10,7 @@ from ifgan_pl import cli
 from ifgan_pl.core.files import file_digest
 from ifgan_pl.photos.encoder import load_encoder
 from tests.photos.photographs import HOPPER
-from tests.processes import CPU, ROOT, run, torchrun
+from tests.processes import CPU, ROOT, Job
 
 ENCODER = ["encoder", "--pairs", "64", "--pair_batch", "4", "--photo_batch", "4", "--pair_steps", "2"]
 ENCODER += ["--photo_steps", "1", *CPU, "--trainer.enable_progress_bar", "false", "--trainer.logger", "false"]
@@ -37,7 +37,7 @@ def test_a_run_ends_in_an_encoder_that_says_what_it_saw(trained: Path) -> None:
 
 def test_two_ranks_give_the_encoder_of_one(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained / "pairs", tmp_path / "pairs")
-    printed = run(torchrun(str(ROOT / "train.py"), *ENCODER, "--out", str(tmp_path / "encoder.ckpt")))
+    printed = Job(str(ROOT / "train.py"), *ENCODER, "--out", str(tmp_path / "encoder.ckpt")).succeed()
     assert printed.count("encoder: ") == 1
     one, two = weights(trained / "encoder.ckpt"), weights(tmp_path / "encoder.ckpt")
     for name in one:

@@ -44,6 +44,10 @@ def test_gradients_are_added_once_and_leave_the_rest_as_it_was(
     assert "gradients: up to date" in capsys.readouterr().out
     cli.train([*command, "--boundary", str(plain.with_name("other.safetensors"))])
     assert plain.with_name("other.safetensors").read_bytes() == plain.read_bytes() == written
+    cli.train([*command, "--boundary", str(plain), "--faces", "0"])
+    again = LinearBoundary.load(plain)
+    assert again.gradients is None
+    assert torch.equal(again.edit_shift({after.attributes[0]: 1.0}), before.edit_shift({after.attributes[0]: 1.0}))
 
 
 def test_side_effects_that_others_saw_are_countered(plain: Path, small_scorer: Path, tmp_path: Path) -> None:
@@ -61,8 +65,10 @@ def test_side_effects_that_others_saw_are_countered(plain: Path, small_scorer: P
 
 
 def test_what_cannot_be_measured_is_refused(plain: Path, small_scorer: Path) -> None:
-    with pytest.raises(UserError, match="--faces must be at least 1"):
-        gradients(boundary=str(plain), generator="digiface-dcgan", scorer=str(small_scorer), faces=0)
+    with pytest.raises(UserError, match="--faces must be at least 0"):
+        gradients(boundary=str(plain), generator="digiface-dcgan", scorer=str(small_scorer), faces=-1)
+    with pytest.raises(UserError, match="unknown attribute.*beard"):  # before minutes of work
+        gradients(boundary=str(plain), scorer=str(small_scorer), side_effects={"age": {"beard": 0.1}})
     renamed = LinearBoundary.load(plain)
     names = [f"own{i}" for i in range(len(renamed.attributes))]
     renamed.replaced(attributes=names, core=names).save(plain)

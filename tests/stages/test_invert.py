@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ifgan_pl import cli
 from ifgan_pl.photos import Inversion
 from tests.commands import contents, failure
 from tests.photos.photographs import HOPPER
-from tests.processes import CPU, ROOT, run, start, torchrun
+from tests.processes import CPU, ROOT, Job
 
 QUICK = ["--steps", "1", "1", "0", "1", "0", *CPU]
 
@@ -44,7 +43,7 @@ def test_every_face_is_a_file_and_a_row(inverted: tuple[Path, Path]) -> None:
 def test_two_ranks_write_the_same_bytes(inverted: tuple[Path, Path]) -> None:
     photos, out = inverted
     two = out.with_name("two")
-    run(torchrun(str(ROOT / "train.py"), "invert", "--photos", str(photos), "--out", str(two), *QUICK))
+    Job(str(ROOT / "train.py"), "invert", "--photos", str(photos), "--out", str(two), *QUICK).succeed()
     assert contents(two) == contents(out)
 
 
@@ -52,11 +51,10 @@ def test_a_killed_run_continues(inverted: tuple[Path, Path], capsys: pytest.Capt
     photos, out = inverted
     killed = out.with_name("killed")
     arguments = ["invert", "--photos", str(photos), "--out", str(killed), *QUICK]
-    process = start([sys.executable, str(ROOT / "train.py"), *arguments])
-    while process.poll() is None and not list(killed.glob("[!.]*.safetensors")):
+    job = Job(str(ROOT / "train.py"), *arguments, ranks=1, launcher="")
+    while job.running() and not list(killed.glob("[!.]*.safetensors")):
         time.sleep(0.02)
-    process.kill()
-    process.wait()
+    job.kill()
     first, *_ = killed.glob("[!.]*.safetensors")
     (killed / f".{first.name}.x1y2.safetensors").write_bytes(b"half a fi")
     written = first.stat().st_mtime_ns

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.scores.store import ScoreStore
 from ifgan_pl.stages.launch import join
 from tests.commands import contents
-from tests.processes import CPU, ROOT, SCORE, environment, outputs, run, srun, torchrun
+from tests.processes import CPU, ROOT, SCORE, Job, environment, run, torchrun
 
 FAKE = """
 import os, time, torch
@@ -69,20 +68,22 @@ ALL = [
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole run on one rank."""
     out = tmp_path_factory.mktemp("alone") / "run"
-    run([sys.executable, str(ROOT / "train.py"), *ALL, str(out)])
+    Job(str(ROOT / "train.py"), *ALL, str(out), ranks=1, launcher="").succeed()
     return out
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_all_stages_under_torchrun(tmp_path: Path, alone: Path, ranks: int) -> None:
-    printed = run(torchrun(str(ROOT / "train.py"), *ALL, str(tmp_path / "run"), ranks=ranks))
+    """The real one starts two."""
+    command = [str(ROOT / "train.py"), *ALL, str(tmp_path / "run")]
+    printed = run(torchrun(*command)) if ranks == 2 else Job(*command, ranks=ranks).succeed()
     assert printed.count("boundary: ") == 1
     assert printed.count("report: ") == 1
     assert_same_run(tmp_path / "run", alone)
 
 
 def test_all_stages_under_srun(tmp_path: Path, alone: Path) -> None:
-    results = outputs(srun(str(ROOT / "train.py"), *ALL, str(tmp_path / "run")))
+    results = Job(str(ROOT / "train.py"), *ALL, str(tmp_path / "run"), launcher="srun").wait()
     assert [status for status, _ in results] == [0, 0], results
     assert ["report: " in text for _, text in results] == [True, False]
     assert_same_run(tmp_path / "run", alone)
@@ -99,7 +100,7 @@ def test_ranks_fit_their_own_blocks_to_the_boundary_of_one(tmp_path: Path) -> No
     for name, options in {"store": ["--scores", str(store)], "files": [*files, "--solver", "logistic"]}.items():
         arguments = ["boundary", *options, *CPU, "--out"]
         cli.train([*arguments, str(tmp_path / f"{name}-1.safetensors")])
-        run(torchrun(str(ROOT / "train.py"), *arguments, str(tmp_path / f"{name}-2.safetensors")))
+        Job(str(ROOT / "train.py"), *arguments, str(tmp_path / f"{name}-2.safetensors")).succeed()
         one, two = (LinearBoundary.load(tmp_path / f"{name}-{ranks}.safetensors") for ranks in (1, 2))
         torch.testing.assert_close(two.normals, one.normals, rtol=0, atol=1e-5, msg=name)
         torch.testing.assert_close(two.lambdas, one.lambdas, rtol=1e-4, atol=0, msg=name)
@@ -113,7 +114,7 @@ def test_sgd_on_two_ranks_ends_where_one_ends(tmp_path: Path) -> None:
     arguments = ["boundary", "--scores", str(store), "--solver", "sgd", "--batch_size", "50", *CPU]
     arguments += ["--trainer.max_epochs", "30", "--out"]
     cli.train([*arguments, str(tmp_path / "one.safetensors")])
-    run(torchrun(str(ROOT / "train.py"), *arguments, str(tmp_path / "two.safetensors")))
+    Job(str(ROOT / "train.py"), *arguments, str(tmp_path / "two.safetensors")).succeed()
     one, two = (LinearBoundary.load(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     assert float((one.normals * two.normals).sum(1).min()) > 0.99
     assert (tmp_path / "two.sgd" / "checkpoints" / "last.ckpt").is_file()
@@ -131,7 +132,7 @@ def test_a_rank_that_fails_ends_all_with_its_one_line(tmp_path: Path, launcher: 
     os.chdir(tmp_path)
     try:
         if launcher == "srun":
-            results = outputs(srun(*arguments), timeout=90)
+            results = Job(*arguments, launcher="srun").wait(90)
             assert [status for status, _ in results] == [2, 2], results
             printed = "".join(text for _, text in results)
         else:

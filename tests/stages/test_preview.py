@@ -6,7 +6,7 @@ import torch
 
 from ifgan_pl import cli
 from ifgan_pl.core.files import load_tensors
-from tests.processes import CPU, ROOT, run, torchrun
+from tests.processes import CPU, ROOT, Job
 
 PREVIEW = ["preview", "--steps", "2", "--batch_size", "2", *CPU, "--trainer.enable_progress_bar", "false"]
 PREVIEW += ["--trainer.limit_val_batches", "1"]
@@ -14,7 +14,7 @@ PREVIEW += ["--trainer.limit_val_batches", "1"]
 
 def test_two_ranks_write_the_file_of_one(tmp_path: Path) -> None:
     cli.train([*PREVIEW, "--out", str(tmp_path / "one.safetensors")])
-    printed = run(torchrun(str(ROOT / "train.py"), *PREVIEW, "--out", str(tmp_path / "two" / "two.safetensors")))
+    printed = Job(str(ROOT / "train.py"), *PREVIEW, "--out", str(tmp_path / "two" / "two.safetensors")).succeed()
     assert printed.count("preview: ") == 1
     assert {path.name for path in (tmp_path / "two").iterdir()} == {"two.safetensors", "two.config.yaml"}
     (one, about_one), (two, about_two) = (

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from ifgan_pl.generators.sampling import sample_codes
 from ifgan_pl.images.write import read_provenance
 from ifgan_pl.scores.store import ScoreStore
 from tests.commands import contents, failure, file_size_limit
-from tests.processes import CPU, ROOT, SCORE, environment, free_port
+from tests.processes import CPU, ROOT, SCORE, Job
 
 
 def test_number_40_is_row_40_of_the_store(tmp_path: Path) -> None:
@@ -69,19 +67,10 @@ def test_images_are_kept_on_request_also_later(tmp_path: Path) -> None:
 
 def test_two_nodes_give_the_bytes_of_one_process(tmp_path: Path) -> None:
     """Two tasks of a SLURM job, on a node each, as srun describes them to each."""
-    command = [sys.executable, str(ROOT / "train.py"), *SCORE, "--num", "64", "--out", str(tmp_path / "two"), *CPU]
-    job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "faces", "SLURM_NTASKS": "2", "SLURM_NNODES": "2"}
-    job |= {"SLURM_NTASKS_PER_NODE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    tasks = []
-    for rank in range(2):
-        place = {"PROCID": rank, "LOCALID": 0, "NODEID": rank}
-        variables = environment() | job | {f"SLURM_{name}": str(value) for name, value in place.items()}
-        tasks.append(
-            subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        )
-    results = [(task.communicate(timeout=300), task.returncode) for task in tasks]
-    assert [code for _, code in results] == [0, 0], results
-    assert ["score: 64 faces" in out for (out, _), _ in results] == [True, False]  # said once
+    command = [str(ROOT / "train.py"), *SCORE, "--num", "64", "--out", str(tmp_path / "two"), *CPU]
+    results = Job(*command, launcher="srun", nodes=2).wait()
+    assert [code for code, _ in results] == [0, 0], results
+    assert ["score: 64 faces" in text for _, text in results] == [True, False]  # said once
     cli.train([*SCORE, "--num", "64", "--out", str(tmp_path / "one"), *CPU])
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 

@@ -19,7 +19,7 @@ from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.scorer.loading import load_scorer
 from tests.commands import failure, file_size_limit
 from tests.data.files import write_celeba
-from tests.processes import CPU, ROOT, SCORE, kill, outputs, run, srun, start, torchrun
+from tests.processes import CPU, ROOT, SCORE, Job
 from tests.scorer.toys import Witness, only, save_model, write_toy_config
 
 CELEBA = """
@@ -71,19 +71,19 @@ def test_metrics_are_a_table_and_are_logged(tmp_path: Path, capsys: pytest.Captu
 def test_a_run_on_two_ranks_killed_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None:
     """The whole run under srun, the killed one under torchrun: what starts the ranks leaves no trace either."""
     command = [str(ROOT / "train.py"), *toy(tmp_path, epochs=12), "--out"]
-    whole_run = outputs(srun(*command, str(tmp_path / "whole" / "s.ckpt")))
+    whole_run = Job(*command, str(tmp_path / "whole" / "s.ckpt"), launcher="srun").wait()
     assert [status for status, _ in whole_run] == [0, 0], whole_run
-    part = torchrun(*command, str(tmp_path / "part" / "s.ckpt"))
-    process = start(part)
+    part = [*command, str(tmp_path / "part" / "s.ckpt")]
+    job = Job(*part)
     last = tmp_path / "part" / "checkpoints" / "last.ckpt"
     deadline = time.time() + 120
-    while not last.exists() and time.time() < deadline and process.poll() is None:
+    while not last.exists() and time.time() < deadline and job.running():
         time.sleep(0.01)
-    assert process.poll() is None, "the run ended before it could be killed"
-    kill(process)
+    assert job.running(), "the run ended before it could be killed"
+    job.kill()
     done = torch.load(last, weights_only=True)["epoch"] + 1
     assert 1 <= done < 12
-    run([*part, "--resume"])
+    Job(*part, "--resume").succeed()
     whole, resumed = (torch.load(tmp_path / name / "s.ckpt", weights_only=True) for name in ("whole", "part"))
     assert whole["global_step"] == resumed["global_step"]
     for name, value in whole["state_dict"].items():
@@ -105,7 +105,7 @@ def test_the_paper_s_scorer_on_celeba_in_miniature(tmp_path: Path, dcgan: Genera
         "from torchvision.datasets import CelebA\nfrom ifgan_pl import cli\n"
         f"CelebA._check_integrity = lambda self: True\ncli.train({arguments!r})\n"
     )
-    text = run(torchrun(str(script)))
+    text = Job(str(script)).succeed()
     assert text.count("sync_batchnorm needs GPUs") == 1
     assert text.count("| binary | accuracy | auroc | ap | f1 | ece |") == 1
     model = load_scorer(out)
