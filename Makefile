@@ -36,7 +36,7 @@ lint: $(VENV)/tested
 	$(BIN)/mypy
 
 test: lint  ## lint, types and tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 600 --durations=10
 
 check: lint  ## also the slow proofs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow"

@@ -65,7 +65,10 @@ def page(context: Any, address: str) -> Iterator[Any]:
     assert log.errors == []
 
 
-SHOWN = "(size) => new Promise(go => addEventListener('shown', e => e.detail.size >= size && go(e.detail.size)))"
+SHOWN = """(size) => new Promise((go, fail) => {
+  addEventListener('shown', e => e.detail.size >= size && go(e.detail.size));
+  setTimeout(() => fail(new Error(`no image of ${size} was shown`)), 120000);
+})"""
 
 
 def shown(page: Any, size: int) -> Any:
