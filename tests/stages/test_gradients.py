@@ -67,7 +67,7 @@ def test_side_effects_that_others_saw_are_countered(plain: Path, small_scorer: P
 def test_what_cannot_be_measured_is_refused(plain: Path, small_scorer: Path) -> None:
     with pytest.raises(UserError, match="--faces must be at least 0"):
         gradients(boundary=str(plain), generator="digiface-dcgan", scorer=str(small_scorer), faces=-1)
-    with pytest.raises(UserError, match="unknown attribute.*beard"):  # before minutes of work
+    with pytest.raises(UserError, match=r"unknown attribute.*beard"):  # before minutes of work
         gradients(boundary=str(plain), scorer=str(small_scorer), side_effects={"age": {"beard": 0.1}})
     renamed = LinearBoundary.load(plain)
     names = [f"own{i}" for i in range(len(renamed.attributes))]
