@@ -1,6 +1,7 @@
 """Attributes added to a boundary."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +11,10 @@ from ifgan_pl.boundaries.joined import joined
 from ifgan_pl.core.errors import UserError
 
 
-def make(names: list[str], first: int, **options: object) -> LinearBoundary:
+def make(names: list[str], first: int, **options: Any) -> LinearBoundary:
     count = len(names)
     values = torch.arange(count, dtype=torch.float32) + first
-    settings: dict[str, object] = {"space": "w", "family": "toy", "num_ws": 4, **options}
+    settings: dict[str, Any] = {"space": "w", "family": "toy", "num_ws": 4, **options}
     return LinearBoundary(
         torch.eye(6)[first : first + count],
         values,
@@ -23,7 +24,7 @@ def make(names: list[str], first: int, **options: object) -> LinearBoundary:
         score_mean=values,
         covariance=torch.eye(6) * (1 + first),
         metrics={"attributes": {name: {"r2": 0.5} for name in names}, "samples": 10},
-        **settings,  # type: ignore[arg-type]
+        **settings,
     )
 
 

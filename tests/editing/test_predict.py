@@ -28,8 +28,10 @@ def editor() -> Editor:
 
 
 def trainer() -> pl.Trainer:
-    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    return pl.Trainer(accelerator="cpu", **off)  # type: ignore[arg-type]
+    off: dict[str, Any] = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    return pl.Trainer(accelerator="cpu", **off)
 
 
 class Watched(EditOutputs):

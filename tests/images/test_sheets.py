@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -34,9 +36,9 @@ def test_each_image_stands_in_its_cell() -> None:
 
 def test_captions_stand_below_their_cells() -> None:
     white = Image.new("RGB", (100, 100), "white")
-    options = {"title": "t", "row_labels": ["1", "2"], "column_labels": ["a", "b"], "side": 100}
-    plain = draw_strip([[white] * 2] * 2, **options)  # type: ignore[arg-type]
-    sheet = draw_strip([[white] * 2] * 2, captions=[["", "identity"], ["", ""]], **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"title": "t", "row_labels": ["1", "2"], "column_labels": ["a", "b"], "side": 100}
+    plain = draw_strip([[white] * 2] * 2, **options)
+    sheet = draw_strip([[white] * 2] * 2, captions=[["", "identity"], ["", ""]], **options)
     assert (sheet.width, sheet.height) == (plain.width, plain.height + 2 * CAPTION)
     dark = np.argwhere(np.asarray(sheet.convert("L"))[:, -100:] < 128)[:, 0]
     below = plain.height - 2 * (100 + GAP) + 100  # the first row of cells ends there

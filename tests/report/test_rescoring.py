@@ -1,5 +1,7 @@
 """Re-scoring on a linear fake, where algebra says what every score must do."""
 
+from typing import Any
+
 import torch
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
@@ -32,11 +34,11 @@ def exact_boundary() -> LinearBoundary:
     )
 
 
-def rescored(scorer: ColourScorer, *, space: str = "w", **options: object) -> Rescoring:
+def rescored(scorer: ColourScorer, *, space: str = "w", **options: Any) -> Rescoring:
     codes = sample_z(range(5), 3)
     codes = codes if space == "w" else codes[:, None].expand(-1, 2, -1)
-    arguments = {"columns": [0, 1, 2], "truncation": 1.0, "resolution": 2} | options
-    return rescore(Editor(LinearGenerator(), exact_boundary()), scorer, codes, **arguments)  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {"columns": [0, 1, 2], "truncation": 1.0, "resolution": 2} | options
+    return rescore(Editor(LinearGenerator(), exact_boundary()), scorer, codes, **arguments)
 
 
 def test_held_edits_move_their_target_alone_and_single_ones_by_the_covariance() -> None:

@@ -1,5 +1,7 @@
 """What edits move as the scorer sees it, and the response of a boundary with gradients."""
 
+from typing import Any
+
 import torch
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
@@ -31,11 +33,11 @@ def test_the_response_makes_whole_steps_move_what_is_asked(dcgan: Generator) -> 
     found, probes = score_gradients(dcgan, halves, codes[:16], columns=[0, 1], space="z")
     answering = with_gradients(plain, found, probes, names=names[:2])
     columns = {"upper": 0, "lower": 1}
-    options = {"columns": columns, "truncation": 1.0, "resolution": None}
-    before = response(Editor(dcgan, answering), halves, codes[16:], **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"columns": columns, "truncation": 1.0, "resolution": None}
+    before = response(Editor(dcgan, answering), halves, codes[16:], **options)
     assert before[2].tolist() == [0, 0, 1]
     countered = Editor(dcgan, answering.replaced(response=before))
-    after = movements(countered, halves, codes[16:], hold="all", **options)  # type: ignore[arg-type]
+    after = movements(countered, halves, codes[16:], hold="all", **options)
     off = (after - torch.eye(2)).abs().max()
     assert off < 0.15
     assert off < (before[:2, :2] - torch.eye(2)).abs().max()
