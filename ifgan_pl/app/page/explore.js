@@ -1,7 +1,7 @@
 // The Explore tab: a grid of faces by what the scorer saw in them, neighbours, and an attribute's strip of any face.
 import { $, ask, attempt, capital, element, hearProgress, say } from './server.js';
 
-let models, filters = [], page = 0, picked = null, edit;
+let models, filters = [], page = 0, picked = null, edit, newest = 0;
 const controls = {};
 
 export function setUp(answer, editIt) {
@@ -52,7 +52,9 @@ async function search() {
     const value = controls[name]();
     if (value !== undefined) wanted[name] = value;
   }
+  const mine = newest += 1;
   const { count, of, numbers } = await ask('search', { wanted, page });
+  if (mine !== newest) return;
   $('#count').textContent = filters.length ? `${count.toLocaleString('en')} of ${of.toLocaleString('en')} faces` : 'random faces';
   $('#more').disabled = count <= numbers.length;
   await fill(numbers);
@@ -67,11 +69,12 @@ async function fill(numbers) {
   await thumbnails(numbers, (number, image) => { $('img', cards.get(number)).src = image; });
 }
 
-/** Small images of faces, a few at a time; a newer grid ends an older one. */
+/** Small images of faces, a few at a time; a newer grid, or search, ends an older one. */
 export async function thumbnails(numbers, put) {
+  const mine = newest += 1;
   for (let i = 0; i < numbers.length; i += 4) {
     const answer = await ask('thumbnails', { numbers: numbers.slice(i, i + 4) }, { progress: hearProgress('faces') });
-    if (!answer) return false;
+    if (!answer || mine !== newest) return false;
     for (const [number, image] of Object.entries(answer.images)) put(+number, image);
   }
   say('');
