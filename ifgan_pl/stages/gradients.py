@@ -1,10 +1,11 @@
 """The gradients stage: how the scores of images answer to the code, added to a boundary file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.boundaries.gradients import score_gradients, with_gradients
@@ -18,6 +19,7 @@ from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import device_of, sample_codes
 from ifgan_pl.report.response import response
 from ifgan_pl.scorer.loading import SCORER, find_scorer, scorer_inputs
+from ifgan_pl.scores.score_samples import score_codes
 from ifgan_pl.stages.boundary import device_for
 from ifgan_pl.stages.launch import join
 from ifgan_pl.stages.places import RUN
@@ -120,6 +122,7 @@ def measured(
         generator, range(faces + ROUNDS * part), seed=FACES_SEED, space=boundary.space, truncation=truncation
     )
     options: dict[str, Any] = {"truncation": truncation, "resolution": resolution}
+    scorer = on_its_scale(boundary, generator, scorer, codes[:faces], columns, **options)
     found, probes = score_gradients(
         generator, scorer, codes[:faces], columns=list(columns.values()), space=boundary.space, **options
     )
@@ -132,3 +135,32 @@ def measured(
         for name, movement in besides.items():
             moved[whole.index(target), whole.index(name)] += movement
     return whole.replaced(response=moved)
+
+
+def on_its_scale(
+    boundary: LinearBoundary,
+    generator: Generator,
+    scorer: Callable[[Tensor], Tensor],
+    codes: Tensor,
+    columns: Mapping[str, int],
+    **options: Any,
+) -> Callable[[Tensor], Tensor]:
+    """The scorer, whose scores of attributes that labels added have the standard deviation that the boundary knows.
+
+    Heads that see codes are surer than those that see an image, and what is surer has larger logits.
+
+    Args:
+        boundary, generator, scorer: as for :func:`measured`.
+        codes: (N, d) faces to compare on.
+        columns: attribute -> column of the scores.
+        options: of :func:`ifgan_pl.scores.score_samples.score_codes`.
+    """
+    added = {name: column for name, column in columns.items() if name not in boundary.core}
+    if not added:
+        return scorer
+    with torch.no_grad():
+        seen = score_codes(generator, scorer, codes, space=boundary.space, **options)
+    factors = torch.ones(seen.shape[1])
+    for name, column in added.items():
+        factors[column] = boundary.score_std[boundary.index(name)].cpu() / seen[:, column].std().cpu()
+    return lambda images: scorer(images) * factors.to(images)

@@ -10,7 +10,10 @@ import torch
 from ifgan_pl import cli
 from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.stages.gradients import gradients
+from ifgan_pl.generators import Generator
+from ifgan_pl.generators.sampling import sample_codes, synthesise
+from ifgan_pl.scorer.loading import load_scorer
+from ifgan_pl.stages.gradients import gradients, on_its_scale
 
 
 @pytest.fixture
@@ -62,6 +65,23 @@ def test_side_effects_that_others_saw_are_countered(plain: Path, small_scorer: P
     added = (responses[1] - responses[0]).numpy()
     assert added[0, 1] == pytest.approx(0.25)
     assert abs(added).sum() == pytest.approx(0.25)
+
+
+def test_scores_of_added_attributes_are_brought_to_the_boundary_s_scale(
+    plain: Path, small_scorer: Path, dcgan: Generator
+) -> None:
+    whole, scorer = LinearBoundary.load(plain), load_scorer(small_scorer)
+    columns = {name: i for i, name in enumerate(whole.attributes)}
+    codes = sample_codes(dcgan, range(16), space="z", truncation=1.0)
+    options: Any = {"truncation": 1.0, "resolution": None}
+    assert on_its_scale(whole, dcgan, scorer, codes, columns, **options) is scorer
+    taught = whole.replaced(core=whole.attributes[:-1], score_std=whole.score_std * 3)
+    scaled = on_its_scale(taught, dcgan, scorer, codes, columns, **options)
+    with torch.no_grad():
+        images = synthesise(dcgan, codes, space="z")
+        before, after = scorer(images), scaled(images)
+    assert torch.equal(after[:, :-1], before[:, :-1])
+    assert float(after[:, -1].std()) == pytest.approx(float(taught.score_std[-1]), rel=1e-4)
 
 
 def test_what_cannot_be_measured_is_refused(plain: Path, small_scorer: Path) -> None:
