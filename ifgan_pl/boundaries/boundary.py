@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ifgan_pl import functional
-from ifgan_pl.boundaries.filters import by_image, filters, in_units
+from ifgan_pl.boundaries.filters import by_image, filters, in_units, steps_for
 from ifgan_pl.boundaries.solvers.losses import masked_loss
 from ifgan_pl.core.attributes import attribute_index
 from ifgan_pl.core.errors import UserError
@@ -259,8 +259,8 @@ class LinearBoundary(nn.Module):
         wanted = self.normals.new_tensor([*edited.values(), *[0.0] * len(held)], dtype=torch.float64)
         wanted = in_units(self, wanted, chosen, unit, metric)
         gradients = by_image(self, chosen, metric)
-        if gradients and self.response is not None:
-            wanted = torch.linalg.solve(self.response[chosen][:, chosen].double().mT, wanted)
+        if gradients:
+            wanted = steps_for(self, wanted, chosen)
         rows, spread = filters(self, chosen, metric)
         try:
             step = functional.least_shift(rows, spread, wanted)

@@ -73,6 +73,24 @@ def filters(boundary: "LinearBoundary", chosen: Sequence[int], metric: str | Non
     return normals, normals if matrix is None else normals @ matrix.double()
 
 
+def steps_for(boundary: "LinearBoundary", changes: Tensor, chosen: Sequence[int]) -> Tensor:
+    """Steps (k,) along gradients by which the chosen attributes move as asked, as far as the response tells.
+
+    It was measured with the core held. What attributes outside the core move of each other is another thing once these
+    are held too, and is not taken back.
+
+    Args:
+        changes: (k,) of the edited and held attributes ``chosen``, in standard deviations.
+    """
+    if boundary.response is None:
+        return changes
+    moved = boundary.response[list(chosen)][:, list(chosen)].to(changes)
+    known = torch.tensor([boundary.attributes[i] in boundary.core for i in chosen], device=changes.device)
+    moved = torch.where(known | torch.eye(len(moved), dtype=torch.bool, device=changes.device), moved, 0)
+    steps: Tensor = torch.linalg.solve(moved.mT, changes)
+    return steps
+
+
 def predicted_changes(boundary: "LinearBoundary", changes: Tensor, chosen: Sequence[int]) -> dict[str, float]:
     """What an edit by gradients moves, by the response, of each attribute whose gradient is known.
 
@@ -83,7 +101,7 @@ def predicted_changes(boundary: "LinearBoundary", changes: Tensor, chosen: Seque
         name -> standard deviations; of the chosen what was asked.
     """
     known = [i for i in range(len(boundary.attributes)) if by_image(boundary, [i], None)]
-    response = torch.eye(len(boundary.attributes)) if boundary.response is None else boundary.response.cpu()
-    rows = response[list(chosen)].double()
-    moved = torch.linalg.solve(rows[:, list(chosen)].mT, changes.double()) @ rows
-    return {boundary.attributes[i]: float(moved[i]) for i in known}
+    response = torch.eye(len(boundary.attributes)) if boundary.response is None else boundary.response
+    moved = steps_for(boundary, changes.double(), chosen) @ response[list(chosen)].to(changes.device).double()
+    asked = dict(zip(chosen, changes.tolist(), strict=True))
+    return {boundary.attributes[i]: asked.get(i, float(moved[i])) for i in known}

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ifgan_pl.boundaries.filters import predicted_changes, steps_for
 from ifgan_pl.boundaries.gradients import with_gradients
 from ifgan_pl.core.errors import UserError
 from tests.boundaries.toys import made
@@ -35,3 +36,15 @@ def test_what_a_whole_step_was_seen_to_move_is_taken_back() -> None:
     shift = plain.replaced(response=response).edit_shift({"smile": 1.0}, hold="all").double()
     asked = found.flatten(1) @ shift / plain.score_std.double()
     torch.testing.assert_close(asked @ response.double(), torch.tensor([1.0, 0.0]).double(), rtol=1e-4, atol=1e-5)
+
+
+def test_what_attributes_outside_the_core_move_of_each_other_is_not_taken_back() -> None:
+    draws = torch.Generator().manual_seed(3)
+    found, probes = (torch.randn(n, 4, 3, generator=draws, dtype=torch.float64) for n in (2, 5))
+    response = torch.tensor([[0.8, 0.2], [0.3, 1.1]])
+    taught = with_gradients(made(core=["smile"]), found, probes, names=["smile", "age"]).replaced(response=response)
+    changes = torch.tensor([1.0, 0.5])
+    assert steps_for(taught, changes, [0, 1]).tolist() == pytest.approx([(1 - 0.3 * 0.5 / 1.1) / 0.8, 0.5 / 1.1])
+    predicted = predicted_changes(taught, changes[:1], [0])
+    assert predicted == pytest.approx({"smile": 1.0, "age": 0.2 / 0.8})
+    assert predicted_changes(taught, changes, [0, 1]) == pytest.approx({"smile": 1.0, "age": 0.5})
