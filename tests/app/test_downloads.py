@@ -2,27 +2,19 @@
 
 import shlex
 import shutil
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
 from ifgan_pl import cli
 from ifgan_pl.app import downloads
 from ifgan_pl.app.downloads import Download
 from ifgan_pl.app.house import House
-from ifgan_pl.app.models import Models
 from ifgan_pl.app.session import Session
-from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.errors import UserError
-from ifgan_pl.generators.checkpoints import formats
-from ifgan_pl.generators.stylegan2 import StyleGAN2
-from ifgan_pl.photos import Inverter
-from ifgan_pl.photos.refinement import Steps
+from tests.app.conftest import FEW_STEPS
 from tests.commands import contents
 from tests.photos.photographs import HOPPER, HOPPER_POINTS
 from tests.processes import CPU
@@ -77,41 +69,27 @@ def test_progress_counts_images(session: Session) -> None:
     assert (job.done, job.total) == (7, 7)
 
 
-# -- of photographs: a StyleGAN2 of 256 pixels with random weights, whose inversions take seconds
+# -- of photographs
 
-STEPS = (1, 1, 0, 0, 0)
+
 NAME = "my aunt's photo.jpg"
-
-
-@pytest.fixture(scope="module")
-def small_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A generator and a boundary in its W, as files."""
-    place = tmp_path_factory.mktemp("small")
-    generator = StyleGAN2(img_resolution=256, channels=[8] * 7, z_dim=16, w_dim=16, mapping_layers=2)
-    torch.manual_seed(0)
-    for value in generator.parameters():
-        torch.nn.init.normal_(value, std=0.5)
-    formats.save(generator, place / "small.safetensors")
-    normals, spread = torch.linalg.qr(torch.randn(16, 16))[0][:3], torch.randn(16, 16)
-    options: dict[str, Any] = {"kinds": ["binary"] * 3, "lambdas": torch.ones(3), "score_std": torch.ones(3)}
-    options |= {"score_mean": torch.zeros(3), "offsets": torch.zeros(3)}
-    options |= {"covariance": spread @ spread.T, "metric": "sqrt"}
-    LinearBoundary(normals, attributes=["smile", "age", "hat"], space="w", **options).save(place / "b.safetensors")
-    return str(place / "small.safetensors"), str(place / "b.safetensors")
-
-
-@pytest.fixture(scope="module")
-def visitors(small_files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    models = Models.load(*small_files)
-    house = House(models, boundary=small_files[1], taught=tmp_path_factory.mktemp("taught"))
-    house._inverter = Inverter.load(models.generator, steps=Steps(*STEPS))
-    yield house
-    house.shut()
 
 
 def beside(place: Path, photo: str, *arguments: str) -> list[str]:
     """Options of ``edit.py`` that find a photograph's inversion, which ``train.py invert`` makes in few steps."""
-    cli.train(["invert", "--photos", photo, *arguments, "--steps", *map(str, STEPS), "--out", str(place), *CPU])
+    cli.train(
+        [
+            "invert",
+            "--photos",
+            photo,
+            *arguments,
+            "--steps",
+            *map(str, vars(FEW_STEPS).values()),
+            "--out",
+            str(place),
+            *CPU,
+        ]
+    )
     return ["--inversions", str(place), *CPU]
 
 

@@ -157,6 +157,7 @@ function bars(answer) {
     const [fill, tick] = bar.children, score = answer.scores[name], said = answer.predicted[name];
     fill.hidden = score === undefined;
     tick.hidden = said === undefined;
+    bar.classList.toggle('unknown', fill.hidden && tick.hidden);
     if (score !== undefined) {
       fill.style.left = `${Math.min(50, place(score))}%`;
       fill.style.right = `${100 - Math.max(50, place(score))}%`;
