@@ -206,3 +206,39 @@ def test_a_second_tab_is_a_visitor_of_its_own(enter: Callable[[], Any]) -> None:
     page.reload()
     page.wait_for_selector(READY)
     assert page.input_value("#number") == "5"  # the first tab finds its own again
+
+
+REACHABLE = """() => [...document.querySelectorAll('button, input, select, summary, [tabindex="0"]')]
+  .filter(e => e.checkVisibility() && !e.disabled && e.tabIndex >= 0 && e.type !== 'file').length"""
+FOCUSED = """() => {
+  const e = document.activeElement;
+  if (e === document.body) return null;
+  (document.focused ??= new Set()).add(e);
+  const outline = getComputedStyle(e).outlineStyle !== 'none', box = e.getBoundingClientRect();
+  const labels = [...e.labels || [], e].map(l => l.textContent.trim()).join('');
+  return { fine: outline && box.bottom > 0 && box.top < innerHeight && !!(e.getAttribute('aria-label') || labels),
+    count: document.focused.size, html: e.outerHTML.slice(0, 80) };
+}"""
+
+
+@pytest.mark.parametrize("tab", ["edit", "explore", "teach"])
+def test_every_control_is_reached_by_the_tab_key_named_and_outlined(enter: Callable[[], Any], tab: str) -> None:
+    page = enter()
+    page.keyboard.press("Tab")
+    for _ in range(["edit", "explore", "teach"].index(tab)):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f"#{tab}:not([hidden])")
+    if tab == "explore":
+        expected()(page.locator("#grid img[src]")).to_have_count(24)
+    for summary in page.locator("summary:visible").all():
+        summary.focus()
+        page.keyboard.press("Enter")
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    page.wait_for_timeout(300)
+    count, found = page.evaluate(REACHABLE), []
+    for _ in range(count + 1):
+        page.keyboard.press("Tab")
+        found.append(page.evaluate(FOCUSED))
+    found.remove(None)  # on its way the focus leaves the page once
+    assert [one["html"] for one in found if not one["fine"]] == []
+    assert found[-1]["count"] == count
