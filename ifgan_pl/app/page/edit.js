@@ -132,9 +132,11 @@ function settle() {
 async function answerOf(body, number) {
   clearTimeout(waits);
   waits = setTimeout(() => say('waiting for the worker…'), 700);
-  const answer = await ask('edit', body);
-  if (number === asked) { clearTimeout(waits); say(''); }
-  return answer;
+  try {
+    return await ask('edit', body);
+  } finally {
+    if (number === asked) { clearTimeout(waits); say(''); }
+  }
 }
 
 /** Put an answer on the screen, unless a newer one is there. */
