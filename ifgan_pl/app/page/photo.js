@@ -1,5 +1,5 @@
 // A photograph: sent, its faces to choose from or one pointed at, inversion with progress, likeness.
-import { $, ask, attempt, capital, element, hearProgress, say } from './server.js';
+import { $, ask, attempt, capital, element } from './server.js';
 import { pointing } from './point.js';
 
 const LARGEST = 32 * 2 ** 20; // bytes, as the server says too
@@ -68,7 +68,7 @@ async function invert(which) {
 
 /** Long work with a bar and a way to stop it. */
 async function working(what, action) {
-  const place = $('#progress'), bar = $('progress', place), text = $('span', place), hear = hearProgress(what);
+  const place = $('#progress'), bar = $('progress', place), text = $('span', place);
   stop = new AbortController();
   place.hidden = false;
   bar.removeAttribute('value');
@@ -79,12 +79,10 @@ async function working(what, action) {
       progress: (done, total, ahead) => {
         if (total) { bar.max = total; bar.value = done; }
         text.textContent = ahead ? `${what}: waiting, ${ahead} before you` : total > 1 ? `${what}: ${done} of ${total}` : `${what}…`;
-        hear(done, total, ahead);
       },
     });
   } finally {
     place.hidden = true;
     stop = null;
-    say('');
   }
 }
