@@ -1,6 +1,5 @@
 """A photograph on the page: what comes in, its inversion, and what goes out."""
 
-import importlib.util
 import io
 import shlex
 import shutil
@@ -21,7 +20,7 @@ from ifgan_pl.app.worker import Dropped
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators.sampling import device_of
 from ifgan_pl.images.write import read_provenance
-from ifgan_pl.photos import Inverter
+from ifgan_pl.photos import Inverter, detection, faces
 from ifgan_pl.photos.identity import load_sface
 from ifgan_pl.photos.inversions import Inversions
 from ifgan_pl.photos.refinement import Steps
@@ -86,7 +85,10 @@ def test_where_no_face_is_found_the_visitor_points_at_it(session: Session, monke
 
 
 def test_without_what_finds_faces_the_visitor_is_told_so(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    def missing(pixels: object) -> None:
+        raise detection._missing()
+
+    monkeypatch.setattr(faces, "find_faces", missing)
     found = session.upload("me.jpg", HOPPER.read_bytes()).future.result(60)
     assert found.why == "finding faces needs dlib and its models: pip install 'ifgan_pl[photos]'"
 
@@ -129,8 +131,8 @@ def test_a_photograph_is_edited_and_comes_back_whole(
 ) -> None:
     with pytest.raises(UserError, match="send one first"):
         visitor.invert(0, lambda: inverter)
-    faces = visitor.upload("grace.jpg", HOPPER.read_bytes()).future.result(60)
-    assert [Image.open(io.BytesIO(face)).size for face in faces.images] == [(photo.SMALL, photo.SMALL)]
+    found = visitor.upload("grace.jpg", HOPPER.read_bytes()).future.result(60)
+    assert [Image.open(io.BytesIO(face)).size for face in found.images] == [(photo.SMALL, photo.SMALL)]
     with pytest.raises(UserError, match="has 1 faces"):
         visitor.invert(3, lambda: inverter).future.result(60)
     job = visitor.invert(0, lambda: inverter)
