@@ -31,7 +31,6 @@ def main(path: str) -> None:
             page.evaluate(MOVE, [name, value])
             page.wait_for_timeout(4000)
         page.evaluate(HALF)
-        page.click("#files summary")
         page.wait_for_timeout(6000)
         page.screenshot(path=path, type="jpeg", quality=85)
 

@@ -128,16 +128,24 @@ def strip(house: House, session: Session, body: Body) -> Answer:
 
 
 def upload(house: House, session: Session, name: str, data: bytes) -> Answer:
-    """A photograph: the faces in it, to choose from. The one request whose body is no JSON."""
+    """A photograph: the faces in it, to choose from, or why none is found. The one request whose body is no JSON."""
     job = session.upload(name, data)
     assert session.photograph is not None
-    shown_as = session.photograph.path.name
-    return Pending(job, lambda images: {"name": shown_as, "faces": [data_url(image) for image in images]})
+    told = {"name": session.photograph.name}
+    return Pending(job, lambda found: {**told, "faces": [data_url(image) for image in found.images], "why": found.why})
+
+
+def picture(house: House, session: Session, body: Body) -> Answer:
+    """The whole photograph, to point at a face in it."""
+    return Pending(
+        session.picture(), lambda made: {"image": data_url(made.jpeg), "width": made.width, "height": made.height}
+    )
 
 
 def invert(house: House, session: Session, body: Body) -> Answer:
-    """A face of the photograph, inverted: it is edited from now on."""
-    job = session.invert(_whole(body.get("face", 0), "face"), house.inverter)
+    """A face of the photograph, by its number or by its eyes and its mouth, inverted: it is edited from now on."""
+    which = _points(body["points"]) if "points" in body else _whole(body.get("face", 0), "face")
+    job = session.invert(which, house.inverter)
 
     def taken(face: Any) -> dict[str, Any]:
         session.take(face)
@@ -197,7 +205,7 @@ REQUESTS: dict[str, Request] = {
     function.__name__: function
     for function in (
         *(start, ready, face, edit, show, original, undo, reset, commands, download),
-        *(search, thumbnails, neighbours, strip, invert),
+        *(search, thumbnails, neighbours, strip, picture, invert),
         *(lessons, lesson, answer, learn, save),
     )
 }
@@ -248,6 +256,12 @@ def _whole(value: Any, what: str) -> int:
     if number != int(number) or number < 0:
         raise UserError(f"{what}: a whole number from 0 on expected, got {value!r}")
     return int(number)
+
+
+def _points(value: Any) -> list[list[float]]:
+    if not isinstance(value, list) or len(value) != 3 or not all(isinstance(p, list) and len(p) == 2 for p in value):
+        raise UserError("point at three places: the two eyes and the mouth")
+    return [[_number(x, "a point") for x in point] for point in value]
 
 
 def _name(value: Any) -> str | None:

@@ -3,7 +3,7 @@
 import shlex
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,12 +14,15 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest
 from ifgan_pl.core.numerics import numerics_of
 from ifgan_pl.editing.outputs import EditOutputs
-from ifgan_pl.editing.plan import Column, EditPlan, amount, sweep
+from ifgan_pl.editing.plan import Column, EditPlan, amount, sample, sweep
+from ifgan_pl.editing.table import Notes
 from ifgan_pl.images.write import Pixels, to_uint8
+from ifgan_pl.photos.editing import write_photograph
+from ifgan_pl.photos.survey import opened
 
 STRIP_STEPS, MOVIE_STEPS = 7, 31
-FORMATS = {"image": "png", "strip": "strip", "animation": "webp"}
-"""Kind of download -> format of ``edit.py``."""
+FORMATS = {"image": "png", "strip": "strip", "animation": "webp", "photo": "png"}
+"""Kind of download -> format of ``edit.py``, which writes whole photographs whatever the format."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Download:
 def make_download(
     models: Models, edit: Edit, kind: str, attribute: str | None, folder: Path, step: Callable[[int, int], None]
 ) -> Download:
-    """The edited image, or a strip or an animation of one attribute over its reach, with provenance.
+    """The edited image or photograph, or a strip or an animation of one attribute over its reach, with provenance.
 
     Args:
         models: what computes.
@@ -46,36 +49,53 @@ def make_download(
     Raises:
         UserError: nothing is changed, or no attribute is named.
     """
-    plan = make_plan(models, edit, kind, attribute)
+    plan, portrait = make_plan(models, edit, kind, attribute), edit.face.photo
+    if kind == "photo" and portrait is None:
+        raise UserError("there is no photograph: choose one first")
+    subject = portrait.filed.subject if portrait else sample(edit.face.number)
+    stem = Path(subject.name).name
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        outputs = EditOutputs(Path(place) / "edit", plan, [edit.face.number], formats=[FORMATS[kind]])
+        whole = kind == "photo"
+        formats = [] if whole else [FORMATS[kind]]
+        outputs = EditOutputs(Path(place) / "edit", plan, [subject], formats=formats, keep=whole)
         outputs.begin()
-        outputs.write_face(0, _images(models, edit, plan, step), None)
+        images, notes = _images(models, edit, plan, kind, step)
+        outputs.write_face(0, images, None, notes)
+        if whole:
+            found = portrait.filed
+            path = outputs.folder / f"{found.name}{found.suffix}"
+            write_photograph(path, outputs, [found], [0], len(plan.columns) - 1)
+            opened.cache_clear()  # a visitor's photograph does not outlive the session
+            return Download(f"{found.name}-edited{found.suffix}", path.read_bytes())
         outputs.finish()
-        number = f"{edit.face.number:06d}"
         made, name = {
-            "image": (f"{number}_{plan.columns[-1].slug}.png",) * 2,
-            "strip": ("strip.png", f"{number}_{attribute}.png"),
-            "animation": (f"{number}.webp", f"{number}_{attribute}.webp"),
+            "image": (f"{subject.name}_{plan.columns[-1].slug}.png", f"{stem}_{plan.columns[-1].slug}.png"),
+            "strip": ("strip.png", f"{stem}_{attribute}.png"),
+            "animation": (f"{subject.name}.webp", f"{stem}_{attribute}.webp"),
         }[kind]
         return Download(name, (outputs.folder / made).read_bytes())
 
 
 @torch.no_grad()
-def _images(models: Models, edit: Edit, plan: EditPlan, step: Callable[[int, int], None]) -> list[Pixels]:
-    """The image of each column."""
-    editor, codes, images = models.editors[edit.metric], models.code(edit), []
+def _images(
+    models: Models, edit: Edit, plan: EditPlan, kind: str, step: Callable[[int, int], None]
+) -> tuple[list[Pixels], Notes]:
+    """The image of each column; of a photograph's face for a strip, also what its captions say."""
+    editor, codes, portrait, images = models.editors[edit.metric], models.code(edit), edit.face.photo, []
     for done, column in enumerate(plan.columns):
         step(done, len(plan.columns))
-        if edit.face.photo is not None:
-            images.append(to_uint8(models.render(replace(edit, changes=column.changes), full=True))[0])
-            continue
         options = plan.options | {"metric": None}  # which is that of the editor
         shifted = editor.shifted(codes, column.changes, **options) if column.changes else codes
-        images.append(to_uint8(editor.images(shifted, truncation=edit.truncation))[0])
+        if portrait is None:
+            images.append(editor.images(shifted, truncation=edit.truncation))
+        else:
+            images.append(portrait.render(models.tuned(portrait), shifted, None))
     step(len(plan.columns), len(plan.columns))
-    return images
+    notes: Notes = None
+    if portrait is not None and kind == "strip":
+        notes = [{"identity": f"{identity:.4f}"} for identity in portrait.identities(images, plan.original)]
+    return [to_uint8(image)[0] for image in images], notes
 
 
 def make_plan(models: Models, edit: Edit, kind: str, attribute: str | None) -> EditPlan:
@@ -83,7 +103,7 @@ def make_plan(models: Models, edit: Edit, kind: str, attribute: str | None) -> E
     if kind not in FORMATS:
         raise UserError(f"unknown kind of file {kind!r}; known: {', '.join(FORMATS)}")
     hold = held(edit, kind, attribute)
-    if kind == "image":
+    if kind in ("image", "photo"):
         if not edit.moved:
             raise UserError("nothing is changed yet: move a slider first")
         columns = [Column("original", {}), Column("edited", edit.moved)]
@@ -103,13 +123,13 @@ def make_plan(models: Models, edit: Edit, kind: str, attribute: str | None) -> E
         unit=edit.unit,
         metric=None if edit.metric == "stored" else edit.metric,
         layers=list(edit.layers) if edit.layers else None,
-        truncation=edit.truncation,
+        truncation=1.0 if edit.face.photo else edit.truncation,
         provenance={
             "generator": models.generator.name,
             "generator_digest": models.generator.fingerprint,
             "boundary": models.boundary_path.name,
             "boundary_digest": file_digest(models.boundary_path),
-            "seed": models.seed,
+            "seed": None if edit.face.photo else models.seed,
             "latents": None,
             "latents_digest": None,
             "scorer": None,
@@ -121,7 +141,7 @@ def make_plan(models: Models, edit: Edit, kind: str, attribute: str | None) -> E
 
 def held(edit: Edit, kind: str, attribute: str | None) -> tuple[str, ...]:
     """What is held while the file is made."""
-    return edit.held if kind == "image" else tuple(name for name in edit.hold if name != attribute)
+    return edit.held if kind in ("image", "photo") else tuple(name for name in edit.hold if name != attribute)
 
 
 def ends(models: Models, edit: Edit, attribute: str) -> tuple[float, float]:
@@ -138,10 +158,11 @@ def command(models: Models, edit: Edit, kind: str, attribute: str | None, bounda
         models, edit, kind, attribute: as of :func:`make_download`.
         boundary: as given on the command line; ``None``: the shipped one.
     """
-    if not edit.moved if kind == "image" else attribute is None:
+    still = kind in ("image", "photo")
+    if not edit.moved if still else attribute is None:
         return ""
     words = ["python", "edit.py"]
-    if kind == "image":
+    if still:
         words += ["--edit", *(f"{name}={value:+g}" for name, value in edit.moved.items())]
     else:
         assert attribute is not None
@@ -160,5 +181,5 @@ def command(models: Models, edit: Edit, kind: str, attribute: str | None, bounda
     words += ["--seed", str(models.seed)] if models.seed else []
     words += ["--generator", models.name] if models.name != "ffhq-mobile" else []
     words += ["--boundary", boundary] if boundary else []
-    words += ["--format", FORMATS[kind], "--out", f"face-{edit.face.number}"]
+    words += ["--format", FORMATS[kind], "--out", "edited" if edit.face.photo else f"face-{edit.face.number}"]
     return shlex.join(words)

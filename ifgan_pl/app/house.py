@@ -1,14 +1,16 @@
 """Who is there and what all of them share: sessions by their secret names, and the scorer that arrives later."""
 
+import fcntl
 import importlib
 import logging
+import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ifgan_pl.app.explore import Catalogue
 from ifgan_pl.app.models import Models
@@ -22,6 +24,8 @@ IDLE = 3600.0
 LEAVING = 60.0
 """Seconds in which a page that was closed may come back: it may only have been loaded again."""
 MOST_SESSIONS = 64
+PREFIX, LOCK = "ifgan-app-", "lock"
+"""Of the folder of a server's visitors among the temporary files, and the file in it that is locked while it lives."""
 
 
 class House:
@@ -47,7 +51,8 @@ class House:
         self.models, self.boundary, self.taught = models, boundary, taught
         self.worker = Worker()
         self.catalogue = Catalogue(models, None)
-        self.folder = Path(tempfile.mkdtemp(prefix="ifgan-app-"))
+        remove_leftovers()
+        self.folder, self._lock = make_folder()
         self.sessions: dict[str, Session] = {}
         self.ready = threading.Event()
         self._inverter: Any = None
@@ -136,3 +141,26 @@ class House:
             self.close(name)
         self.worker.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+
+def make_folder() -> tuple[Path, IO[str]]:
+    """A folder for visitors' files, and its lock, which ends with the process whatever becomes of that."""
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    handle = open(folder / f"{LOCK}.new", "w")  # noqa: SIM115 (open as long as the folder is used)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    os.replace(handle.name, folder / LOCK)
+    return folder, handle
+
+
+def remove_leftovers() -> None:
+    """Remove the folders of this user's servers that were killed: no visitor's file outlives its session."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            if folder.is_symlink() or folder.lstat().st_uid != os.getuid():
+                continue
+            with open(folder / LOCK) as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+        except OSError:  # it lives, or another server is quicker
+            continue

@@ -255,10 +255,14 @@ class Models:
         codes, portrait = self.edited(edit), edit.face.photo
         if portrait is None:
             return self.images(codes, edit.truncation, full=full)
+        image: Tensor = portrait.render(self.tuned(portrait), codes, None if full else self.preview_side)
+        return image
+
+    def tuned(self, portrait: Any) -> Generator:
+        """The generator as it shows a photograph's face; that of the last one is kept."""
         if self._tuned is None or self._tuned[0] is not portrait:
             self._tuned = portrait, portrait.inversion.generator(self.generator)
-        image: Tensor = portrait.render(self._tuned[1], codes, None if full else self.preview_side)
-        return image
+        return self._tuned[1]
 
     @torch.no_grad()
     def images(self, codes: Tensor, truncation: float, *, full: bool = False) -> Tensor:
@@ -345,7 +349,7 @@ def with_metric(boundary: LinearBoundary, metric: str) -> LinearBoundary:
     other = copy.deepcopy(boundary)
     other.metric = metric
     if metric == "sqrt" and boundary.space != "z" and boundary.covariance is not None:
-        other.covariance = matrix_sqrt(boundary.covariance.double()).to(boundary.covariance)
+        other.covariance = matrix_sqrt(boundary.covariance.double())  # in float64, as edits take it: the same bits
         other.metric = "covariance"
     return other
 

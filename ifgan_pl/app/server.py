@@ -33,14 +33,11 @@ LARGEST_REQUEST, LARGEST_UPLOAD = 256 * 1024, 32 * 1024 * 1024
 """Bytes."""
 LARGEST_HEARD = 512 * 1024 * 1024
 """Bytes after which a body is not even read to its end."""
-SCRIPTS = ("app.js", "server.js", "edit.js", "explore.js", "photo.js", "teach.js")
+SCRIPTS = ("app.js", "server.js", "edit.js", "explore.js", "photo.js", "point.js", "teach.js")
 PAGE = {
     "": ("index.html", "text/html; charset=utf-8"),
     "style.css": ("style.css", "text/css; charset=utf-8"),
-    **{
-        name: (name, "text/javascript; charset=utf-8")
-        for name in ("app.js", "server.js", "edit.js", "explore.js", "photo.js", "teach.js")
-    },
+    **{name: (name, "text/javascript; charset=utf-8") for name in SCRIPTS},
 }
 """Address -> file of the page, and its type. Nothing else is served."""
 HEADERS = {

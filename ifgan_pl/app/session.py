@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from ifgan_pl.core.attributes import canonical
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators.sampling import parse_indices
 from ifgan_pl.generators.truncation import check_truncation
-from ifgan_pl.photos.faces import Photo
+
+if TYPE_CHECKING:  # the libraries that read photographs are loaded when the first one comes
+    from ifgan_pl.app.photo import Points, Received
 
 STEPS_BACK = 100
 """Edits that undo goes back through."""
@@ -48,7 +50,8 @@ class Session:
         self.edit = Edit(Face(0), truncation=models.truncation)
         self.history: list[Edit] = []
         self._kept = self.edit
-        self.photograph: Photo | None = None
+        self.photograph: Received | None = None
+        self._sent = 0
         self.seen = time.monotonic()
         self._random = np.random.Generator(np.random.Philox())
 
@@ -162,10 +165,6 @@ class Session:
     def download(self, kind: str, attribute: str | None = None) -> Job:
         """A file of the edit, as :class:`~ifgan_pl.app.downloads.Download`; see ``make_download`` there."""
         edit, models, folder = self.edit, self.models, self.folder
-        if kind == "photo":
-            from ifgan_pl.app.photo import pasted
-
-            return self.compute("download", lambda job: pasted(models, edit, folder, job))
         chosen = self._attribute(attribute) if attribute else None
 
         def make(job: Job) -> Any:
@@ -184,12 +183,31 @@ class Session:
         from ifgan_pl.app import photo
 
         self.photograph = None
-        shutil.rmtree(self.folder / "photo", ignore_errors=True)
-        received = photo.receive(self.folder, name, data)
+        self._forget_photographs()
+        self._sent += 1
+        received = photo.receive(self.folder / f"photo-{self._sent}", name, data)
         self.photograph = received
         return self.compute("photo", lambda job: photo.find(received, job))
 
-    def invert(self, number: int, inverter: Callable[[], Any]) -> Job:
+    def _forget_photographs(self) -> None:
+        """Remove the files of photographs that neither the edit nor the way back to earlier ones needs."""
+        faces = [edit.face.photo for edit in (self.edit, self._kept, *self.history)]
+        needed = {face.received.photo.path.parent for face in faces if face is not None}
+        for folder in set(self.folder.glob("photo-*")) - needed:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def picture(self) -> Job:
+        """The photograph that was sent last, to point at a face in it; see :func:`ifgan_pl.app.photo.picture`.
+
+        Raises:
+            UserError: none was sent.
+        """
+        from ifgan_pl.app import photo
+
+        received = self._received()
+        return self.compute("photo", lambda job: photo.picture(received, job))
+
+    def invert(self, which: "int | Points", inverter: Callable[[], Any]) -> Job:
         """A face of the photograph that was sent last, to edit: see :func:`ifgan_pl.app.photo.invert`.
 
         Raises:
@@ -197,10 +215,13 @@ class Session:
         """
         from ifgan_pl.app import photo
 
-        received = self.photograph
-        if received is None:
+        received = self._received()
+        return self.compute("photo", lambda job: photo.invert(inverter, received, which, job))
+
+    def _received(self) -> "Received":
+        if self.photograph is None:
             raise UserError("there is no photograph: send one first")
-        return self.compute("photo", lambda job: photo.invert(inverter, received, number, job))
+        return self.photograph
 
     def compute(self, slot: str, function: Callable[[Job], Any]) -> Job:
         """Long work of this visitor; see :meth:`Worker.submit`."""
@@ -231,12 +252,10 @@ class Session:
 
         chosen = self._attribute(attribute) if attribute else None
         found = {}
-        for kind in ("image", "strip", "animation"):
+        for kind in ("image", "strip", "animation", *(["photo"] if self.edit.face.photo else [])):
             text = command(self.models, self.edit, kind, chosen, self.boundary_name)
             if text:
                 found[kind] = text
-        if self.edit.face.photo is not None and "image" in found:
-            found["photo"] = found["image"]
         return found
 
     def close(self) -> None:

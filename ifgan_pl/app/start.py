@@ -5,6 +5,7 @@ import errno
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
 import webbrowser
@@ -53,8 +54,11 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``python -m ifgan_pl.app`` and ``ifgan-app``."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # and not at once: visitors' files are removed
     try:
         serve(parser().parse_args(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         sys.exit(2)

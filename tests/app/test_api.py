@@ -72,6 +72,11 @@ def test_exploring(house: House, session: Session) -> None:
         ("strip", {"attribute": "smile"}, "number"),
         ("download", {"kind": "exe"}, "unknown kind"),
         ("commands", {"attribute": "beard"}, "unknown attribute"),
+        ("picture", {}, "send one first"),
+        ("invert", {"points": [[1, 2], [3, 4]]}, "three places"),
+        ("invert", {"points": [[1, 2], [3, 4], "56"]}, "three places"),
+        ("invert", {"points": [[1, 2], [3, 4], [5, None]]}, "a number expected"),
+        ("invert", {"face": -1}, "whole number"),
     ],
 )
 def test_nonsense_is_answered_in_a_sentence(house: House, session: Session, name: str, body: Any, says: str) -> None:

@@ -92,6 +92,25 @@ def test_large_bodies_are_refused_and_not_kept(client: Any) -> None:
         assert "too large" in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\xff\xd8" + bytes(50 * 1024**2), "32 MB is the most"),
+        (b"import os; os.remove('x')", "me.py is no image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "PostScript"),
+    ],
+    ids=["50 MB", "program", "drawing"],
+)
+def test_uploads_that_are_no_photographs_are_refused_and_not_kept(
+    client: Any, house: House, data: bytes, says: str
+) -> None:
+    headers = begin(client)
+    answer = client.post("/api/upload", content=data, headers={**headers, "x-name": "..%2F..%2Fme.py"})
+    assert says in answer.json()["error"]
+    assert [path for path in house.folder.rglob("*") if path.is_file() and path.name != "lock"] == []
+    assert "send one first" in client.post("/api/invert", json={"face": 0}, headers=headers).json()["error"]
+
+
 def test_a_closed_page_is_heard(client: Any, house: House) -> None:
     headers = begin(client)
     session = house.sessions[headers["x-session"]]

@@ -132,9 +132,11 @@ function settle() {
 async function answerOf(body, number) {
   clearTimeout(waits);
   waits = setTimeout(() => say('waiting for the worker…'), 700);
-  const answer = await ask('edit', body);
-  if (number === asked) { clearTimeout(waits); say(''); }
-  return answer;
+  try {
+    return await ask('edit', body);
+  } finally {
+    if (number === asked) { clearTimeout(waits); say(''); }
+  }
 }
 
 /** Put an answer on the screen, unless a newer one is there. */
@@ -157,6 +159,7 @@ function bars(answer) {
     const [fill, tick] = bar.children, score = answer.scores[name], said = answer.predicted[name];
     fill.hidden = score === undefined;
     tick.hidden = said === undefined;
+    bar.classList.toggle('unknown', fill.hidden && tick.hidden);
     if (score !== undefined) {
       fill.style.left = `${Math.min(50, place(score))}%`;
       fill.style.right = `${100 - Math.max(50, place(score))}%`;

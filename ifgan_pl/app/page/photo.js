@@ -1,5 +1,6 @@
-// A photograph: sent, its faces to choose from, inversion with progress, likeness.
-import { $, ask, attempt, element, hearProgress, say } from './server.js';
+// A photograph: sent, its faces to choose from or one pointed at, inversion with progress, likeness.
+import { $, ask, attempt, capital, element } from './server.js';
+import { pointing } from './point.js';
 
 const LARGEST = 32 * 2 ** 20; // bytes, as the server says too
 let stop = null, took;
@@ -9,6 +10,7 @@ export function setUp(taken) {
   $('#photo').addEventListener('click', () => $('#file').click());
   $('#file').addEventListener('change', attempt(() => send($('#file').files[0])));
   $('#cancel').addEventListener('click', () => stop?.abort());
+  $('#pick').addEventListener('keydown', event => { if (event.key === 'Escape') close(); });
   const view = $('#view');
   view.addEventListener('dragover', event => event.preventDefault());
   view.addEventListener('drop', attempt(event => send(event.dataTransfer.files[0])));
@@ -21,34 +23,52 @@ async function send(file) {
   const headers = { 'x-name': encodeURIComponent(file.name) };
   const found = await working('looking for faces', progress => ask('upload', file, { raw: true, headers, ...progress }));
   if (!found) return;
-  if (found.faces.length === 1) return invert(0);
-  $('#pick').replaceChildren(
+  if (!found.faces.length) return point(found.why);
+  if (found.faces.length === 1) return invert({ face: 0 });
+  choose(
     element('h2', { textContent: `${found.faces.length} faces in ${found.name}: which one?` }),
     element('div', { className: 'faces' }, ...found.faces.map((image, i) => {
       const made = element('button', {}, element('img', { src: image, alt: `face ${i} of the photograph` }), element('span', { textContent: i }));
-      made.addEventListener('click', attempt(() => invert(i)));
+      made.addEventListener('click', attempt(() => invert({ face: i })));
       return made;
     })),
-    element('p', { className: 'row' }, cancelButton()));
-  $('#pick').hidden = false;
-  $('#pick button').focus();
+    element('p', { className: 'row' }, button('Another face…', attempt(() => point('Another face'))), button('None of them', close)));
 }
 
-function cancelButton() {
-  const made = element('button', { textContent: 'None of them' });
-  made.addEventListener('click', () => { $('#pick').hidden = true; });
+/** Ask where the eyes and the mouth are. */
+async function point(why) {
+  const picture = await working('reading the photograph', progress => ask('picture', {}, progress));
+  if (picture) choose(pointing(`${capital(why)}: show where it is`, picture, points => invert({ points }), close));
+}
+
+function choose(...children) {
+  $('#pick').replaceChildren(...children);
+  $('#pick').hidden = false;
+  $('#pick button:not(:disabled), #pick [tabindex="0"]').focus();
+}
+
+const close = () => { $('#pick').hidden = true; $('#photo').focus(); };
+
+function button(textContent, action) {
+  const made = element('button', { textContent, type: 'button' });
+  made.addEventListener('click', action);
   return made;
 }
 
-async function invert(face) {
+async function invert(which) {
   $('#pick').hidden = true;
-  const answer = await working('inverting the face', progress => ask('invert', { face }, progress));
-  if (answer) await took(answer);
+  try {
+    const answer = await working('inverting the face', progress => ask('invert', which, progress));
+    if (answer) await took(answer);
+  } catch (error) {
+    $('#pick').hidden = !which.points; // to be set right
+    throw error;
+  }
 }
 
 /** Long work with a bar and a way to stop it. */
 async function working(what, action) {
-  const place = $('#progress'), bar = $('progress', place), text = $('span', place), hear = hearProgress(what);
+  const place = $('#progress'), bar = $('progress', place), text = $('span', place);
   stop = new AbortController();
   place.hidden = false;
   bar.removeAttribute('value');
@@ -59,12 +79,10 @@ async function working(what, action) {
       progress: (done, total, ahead) => {
         if (total) { bar.max = total; bar.value = done; }
         text.textContent = ahead ? `${what}: waiting, ${ahead} before you` : total > 1 ? `${what}: ${done} of ${total}` : `${what}…`;
-        hear(done, total, ahead);
       },
     });
   } finally {
     place.hidden = true;
     stop = null;
-    say('');
   }
 }

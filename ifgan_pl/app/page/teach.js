@@ -112,7 +112,7 @@ async function learn() {
   }
   $('#finding').replaceChildren(
     element('h2', { textContent: known ? `What is known of ${name}` : `Not known yet` }),
-    element('p', { textContent: found.text }), ...known ? [bar, element('p', { className: 'legend', textContent: 'AUROC from 0.5, a coin, to 1; the bar is its interval' })] : [], ...rows,
+    element('p', { textContent: found.text }), ...known ? [bar, element('p', { className: 'legend', textContent: 'AUROC from 0.5, a coin, to 1; the bar is its interval' }), element('p', { textContent: 'Three faces at −2 std, as they were, and at +2 std:' })] : [], ...rows,
     element('p', { className: 'row' }, button('Ask about 24 more', async () => batch(await ask('lesson', { name })), !known),
       ...known ? [button(`Save ${name} to the boundary`, save, true)] : []));
   $('#finding').scrollIntoView({ block: 'nearest' });
@@ -120,6 +120,10 @@ async function learn() {
 
 async function save() {
   const saved = await ask('save', { name });
-  say(`saved in ${saved.boundary}; the answers are in ${saved.labels}`);
+  const told = element('p', { id: 'saved', textContent: `Saved in ${saved.boundary}; the answers are in ${saved.labels}. Its slider is the last one of Edit.` });
+  told.setAttribute('role', 'status');
+  $('#saved')?.remove();
+  $('#finding').append(told);
+  told.scrollIntoView({ block: 'nearest' });
   await learnt(saved);
 }
