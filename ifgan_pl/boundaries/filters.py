@@ -77,7 +77,7 @@ def steps_for(boundary: "LinearBoundary", changes: Tensor, chosen: Sequence[int]
     """Steps (k,) along gradients by which the chosen attributes move as asked, as far as the response tells.
 
     It was measured with the core held. What attributes outside the core move of each other is another thing once these
-    are held too, and is not taken back.
+    are held too, and is not taken back; where such a score saturates, its step is not made longer.
 
     Args:
         changes: (k,) of the edited and held attributes ``chosen``, in standard deviations.
@@ -85,8 +85,8 @@ def steps_for(boundary: "LinearBoundary", changes: Tensor, chosen: Sequence[int]
     if boundary.response is None:
         return changes
     moved = boundary.response[list(chosen)][:, list(chosen)].to(changes)
-    known = torch.tensor([boundary.attributes[i] in boundary.core for i in chosen], device=changes.device)
-    moved = torch.where(known | torch.eye(len(moved), dtype=torch.bool, device=changes.device), moved, 0)
+    core = torch.tensor([boundary.attributes[i] in boundary.core for i in chosen], device=changes.device)
+    moved = torch.where(core, moved, moved.diagonal().clamp_min(1).diag())
     steps: Tensor = torch.linalg.solve(moved.mT, changes)
     return steps
 
