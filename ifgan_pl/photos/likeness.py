@@ -16,6 +16,8 @@ KEPT = 0.9
 """Share of what is coarse that is kept where the edit changes all."""
 TOLERANCE = 32.0
 """Change in levels at which e⁻¹ of what is fine is kept."""
+GRAIN = 1.5 / 1024
+"""Standard deviation of the blur that parts off what is finest, in sides of the image."""
 CENTRE, AXES, SOFTNESS = (0.5, 0.46), (0.41, 0.54), 0.1
 """The oval of an FFHQ-aligned image in which edits show: x and y, half its width and height; how its rim fades."""
 
@@ -28,7 +30,8 @@ def carry_over(
 
     What the edit moves, the photograph moves as well (:mod:`ifgan_pl.photos.motion`). What differs then between the
     photograph and ``before`` is added to ``after``: the coarse, light and colour, nearly whole; the fine, skin, hair,
-    where the edit changes little besides. Nothing changes far from the face.
+    where the edit changes little besides. What is finest is the photograph's alone there: the generator's grain would
+    show as a weave. Nothing changes far from the face.
 
     Args:
         photo: (S, S, 3), values 0 to 255: the FFHQ-aligned photograph, S ≥ 256.
@@ -45,6 +48,8 @@ def carry_over(
     change, rest = new - old, moved - old
     size = smooth(change.square().mean(1, keepdim=True), NEAR).clamp_min(0)
     lost = 1 - torch.exp(-size / TOLERANCE**2)
+    even = blurred(change, GRAIN * change.shape[-1])
+    change = even + lost * (change - even)
     edited = moved + change - lost * (rest - KEPT * smooth(rest, COARSE))
     result = torch.where(edited == original, original, original + oval(original.shape[-1]) * (edited - original))
     return result[0].permute(1, 2, 0).contiguous().numpy()

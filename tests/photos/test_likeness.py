@@ -37,6 +37,16 @@ def test_what_is_far_from_a_change_stays_and_what_is_in_it_goes() -> None:
     assert abs(inside.mean() - (original.mean() + 100)) < 15  # light stays
 
 
+def test_the_grain_of_the_generator_stays_out_where_the_edit_changes_little() -> None:
+    photo = portrait().repeat(4, axis=0).repeat(4, axis=1).astype(np.float32)
+    weave = np.where(np.indices((1024, 1024)).sum(0) % 2, 5, -5)[..., None]
+    middle = (slice(400, 600), slice(400, 600))
+    for light, most, least in (10, 1.0, 0.0), (100, 5.1, 4.5):
+        result = carry_over(photo * 0.5, photo * 0.5, photo * 0.5 + light + weave)
+        left = (result - photo * 0.5)[middle].std()
+        assert least <= left < most
+
+
 def test_nothing_changes_far_from_the_face() -> None:
     photo = portrait()
     before = np.full_like(photo, 128)
