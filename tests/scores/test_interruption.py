@@ -12,7 +12,7 @@ import torch
 
 from ifgan_pl import cli
 from ifgan_pl.scores.store import ScoreStore
-from tests.processes import CPU, ROOT, SCORE, kill, ranks, start, torchrun
+from tests.processes import CPU, ROOT, SCORE, Job, kill, ranks, start, torchrun
 
 
 def scoring(out: Path, num: int) -> subprocess.Popen[bytes]:
@@ -50,7 +50,7 @@ def test_a_killed_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
     assert run.poll() is None, "the run ended before it could be killed"
     kill(run)
     assert blocks(out), "the run was killed before it had written a block"
-    assert wait(scoring(out, num), 300) == 0
+    Job(str(ROOT / "train.py"), *SCORE, "--num", str(num), "--out", str(out), *CPU).succeed()
     check_equal(out, num)
 
 
