@@ -146,10 +146,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise UserError(f"--port {port}: ports go from 0 (any that is free) to 65535")
     for number in range(port, min(port + PORTS_TRIED, 2**16)) if port else [0]:
         try:
-            family, kind, *_, where = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
+            family, kind, protocol, _, where = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
         except OSError:
             raise UserError(f"--host {host}: no such address") from None
-        listener = socket.socket(family, kind)
+        listener = socket.socket(family, kind, protocol)  # asyncio sends at once (TCP_NODELAY) where it is TCP's
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(where)

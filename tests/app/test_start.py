@@ -1,5 +1,6 @@
 """The command and its refusals."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -113,6 +114,22 @@ def test_a_port_in_use_is_passed_over() -> None:
         port = taken.getsockname()[1]
         with start.listen("127.0.0.1", port) as found:
             assert port < found.getsockname()[1] < port + start.PORTS_TRIED
+
+
+def test_answers_leave_at_once() -> None:
+    """Without TCP_NODELAY the body of each answer waits 40 ms for the browser to acknowledge its head."""
+
+    async def option() -> int:
+        found = asyncio.get_running_loop().create_future()
+        listener = start.listen("127.0.0.1", 0)
+        server = await asyncio.start_server(lambda _, writer: found.set_result(writer), sock=listener)
+        async with server:
+            _, mine = await asyncio.open_connection(*listener.getsockname())
+            accepted = (await found).get_extra_info("socket")
+            mine.close()
+            return int(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    assert asyncio.run(option())
 
 
 def test_only_this_machine_is_local() -> None:
