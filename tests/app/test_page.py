@@ -1,6 +1,7 @@
 """The page in a real browser: what a visitor does, and that nothing is asked of another host."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,31 @@ def test_faces_are_found_by_what_they_show(page: Any) -> None:
     assert page.input_value("#number") == number
     shown(page, 1024)
     wait(page)
+
+
+def test_a_newer_search_wins_whatever_comes_late(page: Any) -> None:
+    """The first images of the older grid come when those of the newer one are on their way."""
+    from playwright.sync_api import expect
+
+    asked: list[Any] = []
+    late: list[Any] = []
+
+    def hold_the_first(route: Any) -> None:
+        asked.append(route)
+        if len(asked) == 1:
+            late.append(route.fetch())
+            return
+        route.continue_()
+        if len(asked) == 3:  # the older grid asks for more while the newer one waits for its second row
+            asked[0].fulfill(response=late[0])
+
+    page.route("**/api/thumbnails", hold_the_first)
+    page.click("#tab-explore")
+    deadline = time.monotonic() + 60
+    while not late and time.monotonic() < deadline:
+        page.wait_for_timeout(20)
+    page.select_option("#filters select[aria-label=Eyeglasses]", "yes")
+    expect(page.locator("#grid img[src]")).to_have_count(24, timeout=30_000)
 
 
 def test_a_photograph_comes_in_and_goes_out(page: Any, tmp_path: Path) -> None:
