@@ -68,7 +68,7 @@ def build_report(
         "Boundaries": fit_table(boundary),
         "How much of a direction is noise?": noise_table(boundary),
         "Are the semantics entangled?": entanglement(names, cosines, predicted, measured),
-        "Edited faces, scored again": rescored(rescoring),
+        "Edited faces, scored again": rescored(rescoring, boundary),
         "What the edits look like": seen + "".join(map(embed, sheets)),
         "Distribution of the scores": embed(histograms(scores, names)),
     }
@@ -104,8 +104,9 @@ def correlation(covariance: Tensor) -> Tensor:
     return covariance / std[:, None] / std
 
 
-def rescored(rescoring: Rescoring) -> str:
+def rescored(rescoring: Rescoring, boundary: LinearBoundary) -> str:
     """Movement of every score under an edit of each attribute."""
+    followed = "the normals of the boundaries" if boundary.gradients is None else "the gradients of the scores"
     figure = heat_maps(
         {"single edits": rescoring.single, "conditional edits (hold all others)": rescoring.held},
         rescoring.attributes,
@@ -114,6 +115,7 @@ def rescored(rescoring: Rescoring) -> str:
     )
     text = (
         f"<p>{rescoring.faces} faces that took no part in the fit, edited by ±{rescoring.strength:g} standard "
-        "deviation and scored again. Precision: movement of the edited attribute per mean movement of the others.</p>"
+        f"deviation along {followed} and scored again. Precision: movement of the edited attribute per mean movement of "
+        "the others.</p>"
     )
     return text + embed(figure) + precision_table(rescoring)

@@ -75,7 +75,7 @@ def response(
         (m, m), of the identity where the attribute is not among ``columns``.
     """
     boundary = editor.boundary
-    with CountBar("response", 2 * len(columns) * len(codes)) as bar:
+    with CountBar("measuring edits", 2 * len(columns) * len(codes)) as bar:
         moved = movements(
             editor,
             scorer,

@@ -28,6 +28,7 @@ def test_the_page_tells_of_scorer_boundaries_and_edits(small_run: tuple[Path, li
     assert page.count("<h2>") == len(HEADINGS)
     assert "<td>smile</td><td>0.987</td><td>0.991</td><td>–</td><td>–</td>" in page  # the scorer's own metrics
     assert page.count("<img ") == 3 + 1 + len(NAMES)  # heat maps, histograms, strips
+    assert "along the gradients of the scores and scored again" in page
     assert "http" not in page
 
 
