@@ -105,10 +105,9 @@ class FacesData(AttributeData):
             z[rows] = sample_z(self._samples[rows, 1], z_dim, seed=int(seed))
         return z
 
-    def codes(self, generator: Generator, rows: slice) -> Tensor:
-        """What synthesis receives for rows, on the generator's device: (n, w_dim), or (n, num_ws, w_dim)."""
-        z = self.z(generator.z_dim)[rows].to(device_of(generator))
-        return truncated(generator, z, self.truncation[rows])
+    def codes(self, generator: Generator, z: Tensor, rows: slice) -> Tensor:
+        """What synthesis receives for rows, whose z (n, z_dim) are given: (n, w_dim), or (n, num_ws, w_dim)."""
+        return truncated(generator, z.to(device_of(generator)), self.truncation[rows])
 
     def changes(self) -> str:
         """Digest of what codes depend on besides z and truncation; nothing here."""
@@ -119,11 +118,12 @@ class FacesData(AttributeData):
         generator = load_generator(self.generator, device=self.device)
         if self.resolution is not None and self.resolution not in generator.resolutions:
             raise UserError(f"{self.generator} gives {generator.resolutions} pixels, not resolution={self.resolution}")
-        samples = tensors_digest({"z": self.z(generator.z_dim), "truncation": self.truncation})
+        z = self.z(generator.z_dim)
+        samples = tensors_digest({"z": z, "truncation": self.truncation})
         return [
             cached_images(
                 generator,
-                lambda rows: self.codes(generator, rows),
+                lambda rows: self.codes(generator, z[rows], rows),
                 len(self.truncation),
                 [samples, *filter(None, [self.changes()])],
                 self.resolution,
@@ -155,9 +155,8 @@ def cached_images(
     Returns:
         path of the array, see :func:`ifgan_pl.data.cache.open_array`.
     """
-    path = (
-        cache_dir / f"faces-{image_size}-{json_digest([generator.fingerprint, *key, resolution, image_size])[:16]}.npy"
-    )
+    digest = json_digest([generator.fingerprint, *key, resolution, image_size])
+    path = cache_dir / f"faces-{image_size}-{digest[:16]}.npy"
     if path.is_file() and path.with_suffix(".json").is_file():
         return path
     side, device = resolution or generator.img_resolution, device_of(generator)

@@ -61,11 +61,11 @@ class EditedFacesData(FacesData):
         targets[torch.arange(len(targets)), edited] = torch.nan
         return LabelTable(table.attributes, table.files, targets, table.split)
 
-    def codes(self, generator: Generator, rows: slice) -> Tensor:
+    def codes(self, generator: Generator, z: Tensor, rows: slice) -> Tensor:
         """W+ codes of rows, edited: (n, num_ws, w_dim)."""
         numbers = torch.arange(rows.start, rows.stop)
         m, amounts = len(self.steps), torch.tensor(STRENGTHS)
-        w = super().codes(generator, rows)
+        w = super().codes(generator, z, rows)
         steps = self.steps.view(m, -1, generator.w_dim)
         shifts = amounts[numbers // m % len(amounts), None, None] * steps[numbers % m]
         return w[:, None] + F.pad(shifts, (0, 0, 0, generator.num_ws - shifts.shape[1])).to(w)

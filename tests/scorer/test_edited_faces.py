@@ -38,7 +38,8 @@ def test_rows_are_edited_in_turn_and_lose_the_label_of_what_is_edited(tmp_path: 
     names = list(edited.attributes)
     made = to_float(torch.from_numpy(np.array(edited._images[0])))
     for row in (2, 9):
-        w = plain.codes(editor.generator, slice(row, row + 1))
+        rows = slice(row, row + 1)
+        w = plain.codes(editor.generator, plain.z(512)[rows], rows)
         change = {names[row % 5]: STRENGTHS[row // 5 % 4]}
         with torch.no_grad():
             image = editor.images(editor.shifted(w, change, hold=[n for n in names if n not in change]), resolution=128)
