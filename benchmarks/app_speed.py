@@ -5,7 +5,7 @@
 ``start`` is a whole process until a browser shows the first face. ``drag`` moves a slider with the pointer for ten
 seconds: milliseconds from each move to the first image that has it or a later one, from the release to the whole
 image, and from the end of 40 moves in 2 s to the last image they cause. ``memory`` is the growth of the server over
-200 edits in full. ``gradio`` measures ``start`` and ``drag`` on five sliders and an image in Gradio (``pip install
+200 edits in full. ``gradio`` measures ``start`` and ``drag`` on as many sliders and an image in Gradio (``pip install
 gradio``), with the same models behind them, turn about with the page. Needs Chromium and ``pip install -e
 .[app,test]``.
 """
@@ -59,11 +59,11 @@ models.scorer = find_scorer("scorer-faces")
 def show(*values):
     edit = Edit(Face(0), changes=dict(zip(models.attributes, values)))
     image = worker.submit("a", "image", lambda: models.show(edit)).future.result()
-    bars = "".join(f"<p>{n}: {image.values[n]} {image.predicted[n]}</p>" for n in models.attributes)
+    bars = "".join(f"<p>{n}: {image.values.get(n)} {image.predicted.get(n)}</p>" for n in models.attributes)
     data = base64.b64encode(image.jpeg).decode()
     return f'<img id="out" data-move="{values[1]}" src="data:image/jpeg;base64,{data}">{bars}'
 with gr.Blocks() as demo, gr.Row():
-    out = gr.HTML(show(0, 0, 0, 0, 0))
+    out = gr.HTML(show(*[0] * len(models.attributes)))
     with gr.Column():
         sliders = [gr.Slider(-3, 3, 0, step=0.05, label=n, elem_id=n) for n in models.attributes]
     for slider in sliders:

@@ -188,7 +188,8 @@ class Models:
         if not edit.moved:
             return codes
         basis = self._basis(edit)
-        shift = torch.tensor(list(edit.moved.values()), device=codes.device) @ basis.flatten(1)
+        amounts = torch.tensor(list(edit.moved.values()), dtype=basis.dtype, device=codes.device)
+        shift = amounts @ basis.flatten(1)
         if basis.ndim == 3:
             return (codes if codes.ndim == 3 else codes[:, None]) + shift.view(self.generator.num_ws, -1)
         return codes + shift
