@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DEMO = --hold all --boundary runs/default/boundary.safetensors
 PORTRAIT = $(shell $(BIN)/python -c "import matplotlib as m; print(m.get_data_path() + '/sample_data/grace_hopper.jpg')")
 
-# modules are compiled when they are first imported, most of them never: installing takes half the time
+# modules are compiled when they are first imported, most of them never: installing takes a third less
 PIP = $(BIN)/python -m pip install --quiet --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 

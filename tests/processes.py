@@ -26,9 +26,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
 
 
-def torchrun(*arguments: str, ranks: int = 2) -> list[str]:
-    """The command that starts a script on several ranks of this machine, on a port that is free."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)]
+def torchrun(*arguments: str) -> list[str]:
+    """The command that starts a script on two ranks of this machine, on a port that is free."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     return [*launch, "--", *arguments]
 
 
@@ -74,7 +74,7 @@ class Job:
         arguments: the script and what it is given.
         ranks: how many; 1 without a launcher is a plain process.
         launcher: ``torchrun``, ``srun`` or none.
-        nodes: of srun; the ranks of one are as many as of the other.
+        nodes: that each have as many of the ranks.
     """
 
     def __init__(self, *arguments: str, ranks: int = 2, launcher: str = "torchrun", nodes: int = 1) -> None:
@@ -99,10 +99,11 @@ class Job:
             process.join()
 
     def wait(self, timeout: float = 300) -> list[tuple[int | None, str]]:
-        """Exit status and output of each rank, once all have ended; ``None`` of one that is still at work."""
+        """Exit status and output of each rank, once all have ended; those still at work by then are killed."""
         deadline = time.monotonic() + timeout
         for process in self.processes:
             process.join(max(0.0, deadline - time.monotonic()))
+        self.kill()
         return [(p.exitcode, path.read_text()) for p, path in zip(self.processes, self.outputs, strict=True)]
 
     def succeed(self) -> str:
@@ -113,7 +114,9 @@ class Job:
 
 
 def _by_torchrun(rank: int, ranks: int, nodes: int, port: str) -> dict[str, str]:
-    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "GROUP_RANK": 0}
+    each = ranks // nodes
+    place = {"RANK": rank, "LOCAL_RANK": rank % each, "GROUP_RANK": rank // each}
+    place |= {"WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": each}
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
     return {name: str(value) for name, value in (place | meeting).items()}
 

@@ -173,7 +173,6 @@ def test_folders_are_packages_and_the_build_knows_them() -> None:
 
 
 def test_the_wheel_carries_what_is_found_by_name(tmp_path: Path) -> None:
-    pytest.importorskip("setuptools", minversion="77")
     source, installed = tmp_path / "source", tmp_path / "installed"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):

@@ -178,8 +178,9 @@ class Inverter:
         photos = torch.stack(pixels + pixels[-1:] * padding).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
         def tell(phase: str, done: int, count: int) -> None:
-            for _ in faces if progress is not None else ():
-                progress(phase, done, count)  # type: ignore[misc]
+            if progress is not None:
+                for _ in faces:
+                    progress(phase, done, count)
 
         start = self.start(photos)
         if start.shape[1:] != (self.generator.num_ws, self.generator.w_dim):

@@ -4,6 +4,7 @@ import shlex
 import shutil
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -19,7 +20,7 @@ from tests.commands import contents
 from tests.photos.photographs import HOPPER, HOPPER_POINTS
 from tests.processes import CPU
 
-CASES = {
+CASES: dict[str, tuple[dict[str, float], dict[str, Any], str | None]] = {
     "image": ({"smile": 2.0, "age": -0.55}, {"hold": ["hat"]}, None),
     "strip": ({"smile": 1.0}, {"hold": ["hat", "age"]}, "age"),
     "animation": ({}, {"unit": "latent"}, "smile"),
@@ -32,7 +33,7 @@ def test_the_command_that_is_shown_makes_the_same_file(
 ) -> None:
     changes, options, attribute = CASES[kind]
     session.choose(12)
-    session.change(changes, **options)  # type: ignore[arg-type]
+    session.change(changes, **options)
     made = session.download(kind, attribute).future.result(60)
     words = shlex.split(session.commands(attribute)[kind])
     assert words[:2] == ["python", "edit.py"]

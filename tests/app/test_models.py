@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def mobile() -> Models:
     return Models.load("ffhq-mobile", None)
 
 
-EDITS = {
+EDITS: dict[str, dict[str, Any]] = {
     "one": {"changes": {"smile": 1.5}},
     "held": {"changes": {"smile": 1.5, "age": -1.0}, "hold": ("male", "smile")},
     "latent": {"changes": {"yaw": 1.0}, "unit": "latent", "hold": ("age",)},
@@ -40,7 +41,7 @@ def test_codes_are_those_of_the_editor(mobile: Models, name: str, wide: bool) ->
     codes = editor.codes([7])
     if wide:
         codes = codes[:, None].repeat(1, 16, 1) + torch.linspace(-0.1, 0.1, 16)[:, None]
-    edit = Edit(Face(7, codes=codes if wide else None), **options)  # type: ignore[arg-type]
+    edit = Edit(Face(7, codes=codes if wide else None), **options)
     metric = None if edit.metric == "stored" else edit.metric
     expected = editor.shifted(codes, edit.moved, hold=edit.held, unit=edit.unit, metric=metric, layers=edit.layers)
     torch.testing.assert_close(mobile.edited(edit), expected, atol=2e-5, rtol=1e-4)
@@ -88,9 +89,9 @@ def test_without_a_scorer_only_predictions_are_there(models: Models) -> None:
         ({"layers": (3, 20)}, "rows 0 to"),
     ],
 )
-def test_what_cannot_be_done_is_refused(models: Models, wrong: dict[str, object], says: str) -> None:
+def test_what_cannot_be_done_is_refused(models: Models, wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        models.check(Edit(Face(0), changes={"smile": 1.0}, **wrong))  # type: ignore[arg-type]
+        models.check(Edit(Face(0), changes={"smile": 1.0}, **wrong))
 
 
 def test_directions_that_depend_on_each_other_are_refused(models: Models, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def test_faces_are_found_and_others_left_out(tmp_path: Path) -> None:
 
 def test_ranks_search_a_share_each(tmp_path: Path) -> None:
     folder = party(tmp_path / "party")
-    whole, seen = survey([folder]), {}
+    whole = survey([folder])
+    seen: dict[int, Any] = {}
 
     class Both(Ranks):
         """Rank 1 of 2, which is told what rank 0 found."""
@@ -52,7 +54,7 @@ def test_ranks_search_a_share_each(tmp_path: Path) -> None:
     with pytest.raises(KeyError):  # rank 0 alone has not seen them all
         survey([folder], ranks=Both(0, 2))
     assert survey([folder], ranks=Both(1, 2)) == whole
-    assert {rank: len(item) for rank, item in seen.items()} == {0: 2, 1: 2}  # type: ignore[arg-type]
+    assert {rank: len(item) for rank, item in seen.items()} == {0: 2, 1: 2}
 
 
 def test_one_face_of_each_photograph(tmp_path: Path) -> None:
