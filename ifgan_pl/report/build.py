@@ -115,7 +115,7 @@ def rescored(rescoring: Rescoring, boundary: LinearBoundary) -> str:
     )
     text = (
         f"<p>{rescoring.faces} faces that took no part in the fit, edited by ±{rescoring.strength:g} standard "
-        f"deviation along {followed} and scored again. Precision: movement of the edited attribute per mean movement of "
-        "the others.</p>"
+        f"deviation along {followed} and scored again. Precision: movement of the edited attribute per mean movement "
+        "of the others.</p>"
     )
     return text + embed(figure) + precision_table(rescoring)
