@@ -27,8 +27,8 @@ from ifgan_pl.stages.up_to_date import up_to_date
 
 FACES_SEED = 1_000_003
 """Stream of the faces: not one that a user scores."""
-ROUNDS = 2
-"""Of edits that are measured and corrected: the second one's are nearly of the size that is asked."""
+ROUNDS = (1 / 8, 3 / 8)
+"""Of edits that are measured and corrected, as shares of the faces: what the first gets wrong the second takes back."""
 SIDE = 128
 """Least side of the images: the preview's."""
 
@@ -117,9 +117,9 @@ def measured(
         scorer.to(device_of(generator)).eval()
     truncation = 1.0 if boundary.truncation is None else boundary.truncation
     resolution = min([r for r in generator.resolutions if r >= SIDE] or [generator.img_resolution])
-    part = max(1, faces // 4)
+    rounds = [max(1, int(faces * share)) for share in ROUNDS]
     codes = sample_codes(
-        generator, range(faces + ROUNDS * part), seed=FACES_SEED, space=boundary.space, truncation=truncation
+        generator, range(faces + sum(rounds)), seed=FACES_SEED, space=boundary.space, truncation=truncation
     )
     options: dict[str, Any] = {"truncation": truncation, "resolution": resolution}
     scorer = on_its_scale(boundary, generator, scorer, codes[:faces], columns, **options)
@@ -128,7 +128,7 @@ def measured(
     )
     whole = with_gradients(boundary, found, probes, names=list(columns))
     moved = torch.eye(len(whole.attributes))
-    for others in torch.split(codes[faces:], part):
+    for others in torch.split(codes[faces:], rounds):
         moved = moved @ response(Editor(generator, whole), scorer, others, columns=columns, **options)
         whole = whole.cpu().replaced(response=moved)
     for target, besides in seen.items():
