@@ -29,9 +29,6 @@ FACES_SEED = 1_000_003
 """Stream of the faces: not one that a user scores."""
 ROUNDS = (1 / 8, 3 / 8)
 """Of edits that are measured and corrected, as shares of the faces: what the first gets wrong the second takes back."""
-SHIPPED_SCORERS = (SCORER, f"{SCORER}-seventeen")
-BLIND_SPOTS = {"eyeglasses": {"age": -0.1}}
-"""What two readers saw edits move that the shipped scorers did not see (``benchmarks/blind_sheets.py``)."""
 SIDE = 128
 """Least side of the images: the preview's."""
 
@@ -58,8 +55,7 @@ def gradients(
         faces: to look at; half as many more show what a whole standard deviation moves besides. 0: forget what was
             measured, edits follow the hyperplanes.
         side_effects: what others than the scorer saw such edits move besides their target, in standard deviations per
-            one of the target, to be countered: in a YAML file or as --side_effects '{"smile": {"age": 0.2}}'. By
-            default what is known of the shipped scorers: they take frames for years. '{}': nothing.
+            one of the target, to be countered: in a YAML file or as --side_effects '{"eyeglasses": {"age": -0.1}}'.
         out: the boundary file with gradients; by default in the place of the one without.
         trainer: flags of the Trainer, of which only accelerator is looked at; rank 0 computes alone.
 
@@ -77,34 +73,19 @@ def gradients(
             if given.gradients is not None or place != Path(boundary):
                 plain.save(place)
             return place
-        if side_effects is None:
-            side_effects = blind_spots(scorer, plain)
-        for target, besides in side_effects.items():
+        for target, besides in (side_effects or {}).items():
             for name in (target, *besides):
                 plain.index(name)
         model, judge = load_generator(generator, device=device_for(trainer)), find_scorer(scorer)
-        inputs = {"faces": faces, "generator": model.fingerprint, "side_effects": side_effects}
+        inputs = {"faces": faces, "generator": model.fingerprint, "side_effects": side_effects or {}}
         inputs |= {"scorer": scorer_inputs(judge, scorer)["scorer"], "boundary": without_gradients(plain)}
         begun = place.exists() and LinearBoundary.load(place).gradients is not None
         if not begun or not up_to_date("gradients", place, inputs, recorded):
             provenance = {**plain.provenance, "gradients": {"inputs": inputs}}
-            found = measured(plain.replaced(provenance=provenance), model, judge, faces, side_effects)
+            found = measured(plain.replaced(provenance=provenance), model, judge, faces, side_effects or {})
             found.save(place)
             say(f"gradients: {place}")
     return place
-
-
-def blind_spots(scorer: str, boundary: LinearBoundary) -> dict[str, dict[str, float]]:
-    """What is known of a scorer that ships, as far as the boundary has it."""
-    if Path(scorer).stem not in SHIPPED_SCORERS:
-        return {}
-    here = {canonical(name): name for name in boundary.attributes}
-    known = {
-        here[target]: {here[name]: value for name, value in besides.items() if name in here}
-        for target, besides in BLIND_SPOTS.items()
-        if target in here
-    }
-    return {target: besides for target, besides in known.items() if besides}
 
 
 def without_gradients(boundary: LinearBoundary) -> str:

@@ -13,7 +13,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.generators import Generator
 from ifgan_pl.generators.sampling import sample_codes, synthesise
 from ifgan_pl.scorer.loading import load_scorer
-from ifgan_pl.stages.gradients import blind_spots, gradients, on_its_scale
+from ifgan_pl.stages.gradients import gradients, on_its_scale
 
 
 @pytest.fixture
@@ -51,24 +51,6 @@ def test_gradients_are_added_once_and_leave_the_rest_as_it_was(
     again = LinearBoundary.load(plain)
     assert again.gradients is None
     assert torch.equal(again.edit_shift({after.attributes[0]: 1.0}), before.edit_shift({after.attributes[0]: 1.0}))
-
-
-def test_what_is_known_of_the_shipped_scorers_is_countered(plain: Path, tmp_path: Path) -> None:
-    boundary = LinearBoundary.load(plain)
-    assert blind_spots("scorer-faces", boundary) == {"eyeglasses": {"age": -0.1}}
-    assert blind_spots("checkpoints/scorer-faces-seventeen.ckpt", boundary) == {"eyeglasses": {"age": -0.1}}
-    assert blind_spots("runs/scorer/last.ckpt", boundary) == {}
-    old = boundary.replaced(attributes=["Eyeglasses", *(f"x{i}" for i in range(len(boundary.attributes) - 1))])
-    assert blind_spots("scorer-faces", old) == {}
-    made_with: Any = {"boundary": str(plain), "generator": "digiface-dcgan", "scorer": "scorer-faces", "faces": 4}
-    one, two = (
-        LinearBoundary.load(gradients(**made_with, out=str(tmp_path / f"{n}.safetensors"), **more))
-        for n, more in (("a", {}), ("b", {"side_effects": {}}))
-    )
-    difference = one.response - two.response
-    i, j = one.attributes.index("eyeglasses"), one.attributes.index("age")
-    assert float(difference[i, j]) == pytest.approx(-0.1, abs=1e-6)
-    assert int(difference.count_nonzero()) == 1
 
 
 def test_side_effects_that_others_saw_are_countered(plain: Path, small_scorer: Path, tmp_path: Path) -> None:
