@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.boundaries.filters import steps_for
 from ifgan_pl.core.progress import CountBar
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.scores.score_samples import score_codes
@@ -89,4 +91,20 @@ def response(
     found = torch.eye(len(boundary.attributes))
     rows = torch.tensor([boundary.index(name) for name in columns])
     found[rows[:, None], rows] = moved
+    return found
+
+
+def untangled(boundary: LinearBoundary, moved: Tensor) -> Tensor:
+    """The response (m, m), from movements (m, m) that were measured with the boundary's own response taken back.
+
+    An edit of an attribute then steps along the core as well (:func:`steps_for`): what these steps moved together is
+    parted, first of the core, then of each attribute that was added to it.
+    """
+    core = [boundary.index(name) for name in boundary.core]
+    steps = [steps_for(boundary, torch.tensor([float(i == t) for i in core]), core) for t in core]
+    found = moved.clone()
+    found[core] = torch.linalg.solve(torch.stack(steps), moved[core])
+    for t in set(range(len(moved))) - set(core):
+        own, *besides = steps_for(boundary, torch.tensor([1.0] + [0.0] * len(core)), [t, *core])
+        found[t] = (moved[t] - torch.stack(besides) @ found[core]) / own
     return found

@@ -17,7 +17,7 @@ from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
 from ifgan_pl.generators.base import Generator
 from ifgan_pl.generators.sampling import device_of, sample_codes
-from ifgan_pl.report.response import response
+from ifgan_pl.report.response import response, untangled
 from ifgan_pl.scorer.loading import SCORER, find_scorer, scorer_inputs
 from ifgan_pl.scores.score_samples import score_codes
 from ifgan_pl.stages.boundary import device_for
@@ -127,9 +127,8 @@ def measured(
         generator, scorer, codes[:faces], columns=list(columns.values()), space=boundary.space, **options
     )
     whole = with_gradients(boundary, found, probes, names=list(columns))
-    moved = torch.eye(len(whole.attributes))
     for others in torch.split(codes[faces:], rounds):
-        moved = moved @ response(Editor(generator, whole), scorer, others, columns=columns, **options)
+        moved = untangled(whole, response(Editor(generator, whole), scorer, others, columns=columns, **options))
         whole = whole.cpu().replaced(response=moved)
     for target, besides in seen.items():
         for name, movement in besides.items():
