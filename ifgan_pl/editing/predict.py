@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.cores import workers
 from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch_size
+from ifgan_pl.editing.aim import Aim
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.editing.outputs import EditOutputs
 from ifgan_pl.generators.base import Generator
@@ -78,6 +79,7 @@ class EditFaces(pl.LightningModule):
         outputs: where the images go, checked; its plan says what is done.
         scorer: images -> (n, m); gives the scores of ``edits.csv``.
         retouch: of faces in photographs; these are edited one by one.
+        aim: of the mode ``aim``.
         batch_size: faces a step, or more where a GPU would have less than a micro-batch of images; changes nothing in
             the result.
     """
@@ -90,6 +92,7 @@ class EditFaces(pl.LightningModule):
         *,
         scorer: Callable[[Tensor], Tensor] | None = None,
         retouch: Retouch | None = None,
+        aim: Aim | None = None,
         batch_size: int = 4,
     ) -> None:
         super().__init__()
@@ -99,6 +102,7 @@ class EditFaces(pl.LightningModule):
         self.outputs = outputs
         self.scorer = scorer
         self.retouch = retouch
+        self.aim = aim
         self.batch_size = batch_size
 
     def configure_callbacks(self) -> list[pl.Callback]:
@@ -107,7 +111,7 @@ class EditFaces(pl.LightningModule):
 
     def on_predict_start(self) -> None:
         """Move what computes to this rank's device."""
-        for part in (self.generator, self.scorer):
+        for part in (self.generator, self.scorer, self.aim and self.aim.scorer):
             if isinstance(part, nn.Module):
                 part.to(self.device).eval()
         self.editor.boundary.to(self.device)
@@ -129,25 +133,37 @@ class EditFaces(pl.LightningModule):
         if not positions:
             return EditedFaces([], [])
         plan, editor = self.outputs.plan, self.editor
-        codes = self.codes[positions]
-        edited = [
-            editor.shifted(codes, column.changes, **plan.options) if column.changes else codes
-            for column in plan.columns
-        ]
-        rows = max(code.ndim for code in edited)  # shifted layers make W+ of W
-        edited = [c if c.ndim == rows else c[:, None].expand(-1, self.generator.num_ws, -1) for c in edited]
         if self.retouch is not None:
             editor = Editor(self.retouch.generator(positions[0], self.generator), editor.boundary)
+        codes = self.codes[positions]
+        edited, notes = self.shifted(editor, codes)
+        rows = max(code.ndim for code in edited)  # shifted layers make W+ of W
+        edited = [c if c.ndim == rows else c[:, None].expand(-1, self.generator.num_ws, -1) for c in edited]
         images = editor.images(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
-        columns, notes = list(torch.split(images, len(codes))), None
+        columns = list(torch.split(images, len(codes)))
         if self.retouch is not None:
             columns, found = self.retouch(positions[0], columns)
-            notes = [found]
+            notes = [[{**one, **other} for one, other in zip(found, notes[0], strict=True)] if notes else found]
         scores = None
         if self.scorer is not None:
             scores = torch.stack([map_micro_batches(self.scorer, c).cpu() for c in columns], dim=1).tolist()
         pixels = [to_uint8(column) for column in columns]
         return EditedFaces(positions, [list(face) for face in zip(*pixels, strict=True)], scores, notes)
+
+    def shifted(self, editor: Editor, codes: Tensor) -> tuple[list[Tensor], list[list[Mapping[str, Any]]] | None]:
+        """The codes of each column, and with an aim the notes of each face: which share of the edit was taken."""
+        plan = self.outputs.plan
+        changes = [column.changes for column in plan.columns]
+        if self.aim is None:
+            return [editor.shifted(codes, c, **plan.options) if c else codes for c in changes], None
+        found = [
+            self.aim.shifted(editor, codes, c, truncation=plan.truncation, **plan.options) if c else (codes, None)
+            for c in changes
+        ]
+        notes: list[list[Mapping[str, Any]]] = [
+            [{"share": shares[i] if shares else ""} for _, shares in found] for i in range(len(codes))
+        ]
+        return [edited for edited, _ in found], notes
 
 
 class FaceWriter(BasePredictionWriter):

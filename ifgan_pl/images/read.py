@@ -14,7 +14,8 @@ from torch import Tensor
 from ifgan_pl.core.errors import UserError
 
 log = logging.getLogger(__name__)
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"})
+"""Of images; those that Pillow cannot read here are named as broken, rather than left out without a word."""
 NAMED = 5
 """How many broken images a warning names; the file of the cache names all."""
 

@@ -17,7 +17,8 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest, write_text
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.core.resources import find
-from ifgan_pl.editing.editor import Editor, Mode, Unit, parse_changes
+from ifgan_pl.editing.aim import Aim
+from ifgan_pl.editing.editor import Editor, Unit, parse_changes
 from ifgan_pl.editing.outputs import FORMATS, EditOutputs, Format
 from ifgan_pl.editing.plan import Column, EditPlan, Subject, amount, sample, sweep
 from ifgan_pl.editing.predict import EditFaces
@@ -47,7 +48,7 @@ def edit(
     range: tuple[float, float] = (-3.0, 3.0),
     steps: int = 7,
     unit: Unit = "std",
-    mode: Mode = "shift",
+    mode: Literal["shift", "to", "aim"] | None = None,
     metric: Literal["stored", "image", "covariance", "sqrt", "identity"] = "stored",
     layers: str | None = None,
     photos: Sequence[str] = (),
@@ -81,7 +82,9 @@ def edit(
         range: lowest and highest strength of --attribute.
         steps: images over --range.
         unit: std: standard deviations of the score; latent: the paper's α.
-        mode: shift adds to each face; to moves each face to that value.
+        mode: shift adds to each face; to moves each face to that value; aim adds no more to a face than the shipped
+            scorer needs to see what was asked, between half and all of it (unit std): so are photographs edited by
+            --edit, everything else is shifted, unless this says otherwise.
         metric: of the boundary; stored: image where the file has gradients of all attributes concerned (`train.py
             gradients`), else the one that it was fitted with; identity: the paper's projection.
         layers: rows of W+ to shift, e.g. 0-7; predictions then no longer apply.
@@ -121,6 +124,9 @@ def edit(
         raise UserError("give either --photos or --inversions, or generated faces: --seeds, --latents, --space")
     if (points or face is not None) and not (photos or inversions):
         raise UserError("--face and --points say which face of --photos: give that too")
+    mode = mode or ("aim" if (photos or inversions) and edit and unit == "std" else "shift")
+    if mode == "aim" and unit != "std":
+        raise UserError("--mode aim goes by what a scorer sees, in standard deviations: give --unit std")
     if (photos or inversions) and compile:
         raise UserError("--compile serves generated faces: the generator's weights are others for each photograph")
     trainer_ = make_trainer(trainer, "editing faces")
@@ -181,7 +187,8 @@ def edit(
         invert_missing(store, people.faces, generator, trainer)
         codes = editor.codes(latents=torch.stack([store.load(one).codes for one in people.faces]), space="w+")
         retouch = FaceRetouch(people.faces, store, plan, load_sface().to(trainer_.strategy.root_device))
-    task = EditFaces(editor, codes, outputs, scorer=scorer_model, retouch=retouch, batch_size=batch_size)
+    aim = Aim.load() if mode == "aim" else None
+    task = EditFaces(editor, codes, outputs, scorer=scorer_model, retouch=retouch, aim=aim, batch_size=batch_size)
     trainer_.predict(task, return_predictions=False)
     trainer_.strategy.barrier()
     whole = []
@@ -253,7 +260,7 @@ def warn_of_strain(boundary: LinearBoundary, changes: Mapping[str, float], plan:
     Raises:
         UserError: it makes no sense.
     """
-    if changes and plan.mode == "shift":
+    if changes and plan.mode != "to":
         options = {key: getattr(plan, key) for key in ("hold", "unit", "metric")}
         if note := check_strain(boundary, changes, **options):
             say(f"note: {note}")

@@ -1,0 +1,98 @@
+"""Edits of the length that a face needs, with scorers that are made for it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ifgan_pl import cli
+from ifgan_pl.boundaries.boundary import LinearBoundary
+from ifgan_pl.editing import aim as module
+from ifgan_pl.editing.aim import SHARES, Aim, looked_at
+from ifgan_pl.editing.editor import Editor
+from ifgan_pl.generators import load_generator
+from tests.commands import failure
+from tests.processes import CPU
+
+
+@pytest.fixture(scope="module")
+def editor() -> Editor:
+    normals = torch.nn.functional.normalize(torch.randn(2, 512, generator=torch.Generator().manual_seed(0)))
+    boundary = LinearBoundary(normals, attributes=["smile", "age"], space="w", metric="identity")
+    return Editor(load_generator("ffhq-mobile"), boundary)
+
+
+def aim(monkeypatch: pytest.MonkeyPatch, *seen: list[float]) -> Aim:
+    """An aim whose scorer sees these scores of each face, unedited and at each share, whatever the images show."""
+    scores = torch.tensor(seen, dtype=torch.float32).mT.flatten()[:, None]
+    monkeypatch.setattr(module, "score_codes", lambda *_, **__: scores)
+    return Aim(lambda images: images, {"smile": (0, 2.0)})
+
+
+@pytest.mark.parametrize(
+    ("seen", "share"),
+    [
+        ([0, 0.5, 0.625, 0.75, 0.875, 1], 1),  # what a linear world shows
+        ([0, 1, 1.25, 1.5, 1.75, 2], 0.5),  # twice as much
+        ([0, 0.7, 0.9, 1.1, 1.2, 1.3], 0.75),
+        ([0, 0, 0, 0, 0, 0.9], 1),  # a frame that appears late
+        ([0, 0.9, 0.9, 0.9, 0.9, 0.9], 0.5),  # a smile that cannot be broader
+        ([0, -1, -1, -1, -1, -1], 0.5),
+    ],
+)
+def test_an_edit_goes_no_further_than_it_is_seen_to_do_what_was_asked(
+    editor: Editor, seen: list[float], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shares of what was asked: +3 standard deviations of 2."""
+    codes = editor.codes([4])
+    made = aim(monkeypatch, [6 * value + 1 for value in seen])
+    edited, shares = made.shifted(editor, codes, {"smile": 3.0}, unit="latent")
+    assert shares == [share]
+    torch.testing.assert_close(edited, editor.shifted(codes, {"smile": 3.0 * share}, unit="latent"))
+
+
+def test_each_face_has_a_length_of_its_own_and_strengths_may_be_negative(
+    editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = editor.codes([4, 5])
+    slow = [0, -1, -1.25, -1.5, -1.75, -2]
+    made = aim(monkeypatch, slow, [2 * value for value in slow])
+    edited, shares = made.shifted(editor, codes, {"smile": -1.0, "age": 0.5}, unit="latent")
+    assert shares == [1.0, 0.5]
+    expected = [editor.shifted(codes, {"smile": -s, "age": s / 2}, unit="latent")[i] for i, s in enumerate(shares)]
+    torch.testing.assert_close(edited, torch.stack(expected))
+
+
+def test_an_edit_that_the_scorer_does_not_know_is_whole(editor: Editor) -> None:
+    codes = editor.codes([4])
+    edited, shares = Aim(lambda images: images, {"smile": (0, 1.0)}).shifted(editor, codes, {"age": 1.0}, unit="latent")
+    assert shares == [1.0]
+    assert torch.equal(edited, editor.shifted(codes, {"age": 1.0}, unit="latent"))
+
+
+def test_the_shipped_scorer_shortens_glasses_that_are_on_long_before() -> None:
+    """Eyeglasses +4: a frame is there at half of it, by far."""
+    made, editor = Aim.load(), Editor(load_generator("ffhq-mobile"), shipped())
+    assert {"eyeglasses", "smile", "male", "age", "yaw"} == set(made.units)
+    codes = editor.codes(range(2))
+    for strength, expected in ((4.0, SHARES[0]), (1e-3, None)):
+        _, shares = made.shifted(editor, codes, {"eyeglasses": strength}, hold="all")
+        assert set(shares) <= set(SHARES)
+        assert expected is None or min(shares) == expected
+    assert looked_at(editor.generator) == 128
+
+
+def shipped() -> LinearBoundary:
+    return LinearBoundary.load("checkpoints/ffhq-mobile-w.safetensors")
+
+
+def test_edit_py_aims_generated_faces_when_asked_and_says_how_far_it_went(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--edit", "eyeglasses=+3", "--seeds", "0-1", "--resolution", "128", "--format", "png", *CPU]
+    cli.edit([*arguments, "--mode", "aim", "--out", str(tmp_path / "aim")])
+    header, first, second, *_ = (tmp_path / "aim/edits.csv").read_text().splitlines()
+    assert header == "index,column,edit,file,share"
+    assert first.endswith("000000_original.png,")
+    assert float(second.rpartition(",")[2]) in SHARES
+    assert "standard deviations" in failure(cli.edit, capsys, *arguments, "--mode", "aim", "--unit", "latent")
