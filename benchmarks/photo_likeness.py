@@ -37,6 +37,7 @@ from ifgan_pl.photos.identity import load_sface
 from ifgan_pl.photos.likeness import carry_over
 from ifgan_pl.photos.refinement import Steps, photos_at
 from ifgan_pl.scorer.loading import load_scorer
+from ifgan_pl.stages.edit import shipped_aim
 
 RECTANGLE = (45, 60, 211, 226)
 """Left, top, right and bottom of the face in an FFHQ-aligned image of 256²."""
@@ -173,7 +174,7 @@ def main() -> None:
     faces = {kind: [open_photo(path).faces[0] for path in paths] for kind, paths in everyone.items()}
     photos = {kind: [face.aligned().astype(np.float32) for face in found] for kind, found in faces.items()}
     known = np.array([identity(pixels) for found in photos.values() for pixels in found])
-    kinds, aim = ["neutral"] if args.neutral else list(faces), Aim.load() if args.mode == "aim" else None
+    kinds, aim = ["neutral"] if args.neutral else list(faces), shipped_aim() if args.mode == "aim" else None
     portraits = inverted(inverter, faces, photos, known, boundary, kinds, count, aim)
     if args.edits:
         edits(portraits, photos["smiling"], boundary)

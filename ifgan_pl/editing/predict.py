@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.cores import workers
 from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch_size
-from ifgan_pl.editing.aim import Aim
+from ifgan_pl.editing.aim import Aim, Aimed
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.editing.outputs import EditOutputs
 from ifgan_pl.generators.base import Generator
@@ -151,19 +151,21 @@ class EditFaces(pl.LightningModule):
         return EditedFaces(positions, [list(face) for face in zip(*pixels, strict=True)], scores, notes)
 
     def shifted(self, editor: Editor, codes: Tensor) -> tuple[list[Tensor], list[list[Mapping[str, Any]]] | None]:
-        """The codes of each column, and with an aim the notes of each face: which share of the edit was taken."""
+        """The codes of each column, and with an aim the notes of each face: ``share`` and ``seen`` of the edit."""
         plan = self.outputs.plan
         changes = [column.changes for column in plan.columns]
         if self.aim is None:
             return [editor.shifted(codes, c, **plan.options) if c else codes for c in changes], None
-        found = [
-            self.aim.shifted(editor, codes, c, truncation=plan.truncation, **plan.options) if c else (codes, None)
-            for c in changes
-        ]
-        notes: list[list[Mapping[str, Any]]] = [
-            [{"share": shares[i] if shares else ""} for _, shares in found] for i in range(len(codes))
-        ]
-        return [edited for edited, _ in found], notes
+        edited, notes = [], [list[Mapping[str, Any]]() for _ in codes]
+        for change in changes:
+            aimed: list[Aimed] | list[None] = [None] * len(codes)
+            shifted = codes
+            if change:
+                shifted, aimed = self.aim.shifted(editor, codes, change, truncation=plan.truncation, **plan.options)
+            edited.append(shifted)
+            for face, one in zip(notes, aimed, strict=True):
+                face.append({"share": one.share if one else "", "seen": f"{one.seen:.3f}" if one else ""})
+        return edited, notes
 
 
 class FaceWriter(BasePredictionWriter):

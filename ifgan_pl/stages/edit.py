@@ -16,7 +16,7 @@ from ifgan_pl.boundaries.strain import check_strain
 from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest, write_text
 from ifgan_pl.core.messages import is_rank_zero, say
-from ifgan_pl.core.resources import find
+from ifgan_pl.core.resources import find, resource
 from ifgan_pl.editing.aim import Aim
 from ifgan_pl.editing.editor import Editor, Unit, parse_changes
 from ifgan_pl.editing.outputs import FORMATS, EditOutputs, Format
@@ -30,7 +30,7 @@ from ifgan_pl.photos.editing import FaceRetouch, write_photographs
 from ifgan_pl.photos.identity import load_sface
 from ifgan_pl.photos.inversions import Inversions
 from ifgan_pl.photos.survey import Survey, survey
-from ifgan_pl.scorer.loading import find_scorer, scorer_inputs
+from ifgan_pl.scorer.loading import SCORER, find_scorer, load_scorer, scorer_inputs
 from ifgan_pl.scores.external import read_latents
 from ifgan_pl.stages.invert import check_inverts, invert_missing, name_skipped
 from ifgan_pl.stages.launch import join
@@ -38,6 +38,7 @@ from ifgan_pl.stages.places import INVERSIONS
 from ifgan_pl.stages.trainer import make_trainer, open_generator
 
 SKIPPED = "skipped.csv"
+HALF = 0.5
 
 
 def edit(
@@ -187,7 +188,7 @@ def edit(
         invert_missing(store, people.faces, generator, trainer)
         codes = editor.codes(latents=torch.stack([store.load(one).codes for one in people.faces]), space="w+")
         retouch = FaceRetouch(people.faces, store, plan, load_sface().to(trainer_.strategy.root_device))
-    aim = Aim.load() if mode == "aim" else None
+    aim = shipped_aim() if mode == "aim" else None
     task = EditFaces(editor, codes, outputs, scorer=scorer_model, retouch=retouch, aim=aim, batch_size=batch_size)
     trainer_.predict(task, return_predictions=False)
     trainer_.strategy.barrier()
@@ -198,6 +199,8 @@ def edit(
         if is_rank_zero() and people.skipped:
             write_skipped(Path(out) / SKIPPED, people.skipped)
     files = whole + outputs.finish() if is_rank_zero() else []
+    if is_rank_zero() and mode == "aim":
+        say_what_is_not_seen(Path(out))
     for path in files[:10]:
         say(f"edit: {path}")
     if len(files) > 10:
@@ -234,6 +237,21 @@ def write_skipped(path: Path, skipped: Mapping[Path, str]) -> None:
     writer.writerow(["photo", "reason"])
     writer.writerows((photo.name, reason.replace(str(photo), photo.name)) for photo, reason in skipped.items())
     write_text(path, text.getvalue())
+
+
+def shipped_aim() -> Aim:
+    """By the shipped scorer, in the units of the shipped boundary."""
+    judge = load_scorer(resource(f"checkpoints/{SCORER}.ckpt"))
+    known = LinearBoundary.load(resource("checkpoints/ffhq-mobile-w.safetensors"))
+    return Aim(judge, {n: (i, float(known.score_std[known.index(n)])) for i, n in enumerate(judge.attributes)})
+
+
+def say_what_is_not_seen(folder: Path) -> None:
+    """One line that counts the edits of which the scorer sees less than half."""
+    with (folder / "edits.csv").open(newline="") as file:
+        seen = [float(row["seen"]) for row in csv.DictReader(file) if row["seen"]]
+    if missed := sum(value < HALF for value in seen):
+        say(f"note: of {missed} of {len(seen)} edits less than half shows (seen in edits.csv): ask for more there")
 
 
 def choose_faces(

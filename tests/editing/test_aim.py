@@ -1,5 +1,6 @@
 """Edits of the length that a face needs, with scorers that are made for it."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ifgan_pl.editing import aim as module
 from ifgan_pl.editing.aim import SHARES, Aim, looked_at
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
+from ifgan_pl.stages.edit import say_what_is_not_seen, shipped_aim
 from tests.commands import failure
 from tests.processes import CPU
 
@@ -25,7 +27,7 @@ def editor() -> Editor:
 def aim(monkeypatch: pytest.MonkeyPatch, *seen: list[float]) -> Aim:
     """An aim whose scorer sees these scores of each face, unedited and at each share, whatever the images show."""
     scores = torch.tensor(seen, dtype=torch.float32).mT.flatten()[:, None]
-    monkeypatch.setattr(module, "score_codes", lambda *_, **__: scores)
+    monkeypatch.setattr(module, "map_micro_batches", lambda *_, **__: scores)
     return Aim(lambda images: images, {"smile": (0, 2.0)})
 
 
@@ -47,7 +49,9 @@ def test_an_edit_goes_no_further_than_it_is_seen_to_do_what_was_asked(
     codes = editor.codes([4])
     made = aim(monkeypatch, [6 * value + 1 for value in seen])
     edited, shares = made.shifted(editor, codes, {"smile": 3.0}, unit="latent")
-    assert shares == [share]
+    ((found, what_is_seen),) = shares
+    assert found == share
+    assert what_is_seen == pytest.approx(seen[1 + SHARES.index(share)], abs=1e-6)
     torch.testing.assert_close(edited, editor.shifted(codes, {"smile": 3.0 * share}, unit="latent"))
 
 
@@ -58,27 +62,28 @@ def test_each_face_has_a_length_of_its_own_and_strengths_may_be_negative(
     slow = [0, -1, -1.25, -1.5, -1.75, -2]
     made = aim(monkeypatch, slow, [2 * value for value in slow])
     edited, shares = made.shifted(editor, codes, {"smile": -1.0, "age": 0.5}, unit="latent")
-    assert shares == [1.0, 0.5]
-    expected = [editor.shifted(codes, {"smile": -s, "age": s / 2}, unit="latent")[i] for i, s in enumerate(shares)]
+    assert [face.share for face in shares] == [1.0, 0.5]
+    expected = [editor.shifted(codes, {"smile": -s, "age": s / 2}, unit="latent")[i] for i, (s, _) in enumerate(shares)]
     torch.testing.assert_close(edited, torch.stack(expected))
 
 
 def test_an_edit_that_the_scorer_does_not_know_is_whole(editor: Editor) -> None:
     codes = editor.codes([4])
     edited, shares = Aim(lambda images: images, {"smile": (0, 1.0)}).shifted(editor, codes, {"age": 1.0}, unit="latent")
-    assert shares == [1.0]
+    assert shares[0].share == 1
+    assert math.isnan(shares[0].seen)
     assert torch.equal(edited, editor.shifted(codes, {"age": 1.0}, unit="latent"))
 
 
 def test_the_shipped_scorer_shortens_glasses_that_are_on_long_before() -> None:
     """Eyeglasses +4: a frame is there at half of it, by far."""
-    made, editor = Aim.load(), Editor(load_generator("ffhq-mobile"), shipped())
+    made, editor = shipped_aim(), Editor(load_generator("ffhq-mobile"), shipped())
     assert {"eyeglasses", "smile", "male", "age", "yaw"} == set(made.units)
     codes = editor.codes(range(2))
     for strength, expected in ((4.0, SHARES[0]), (1e-3, None)):
-        _, shares = made.shifted(editor, codes, {"eyeglasses": strength}, hold="all")
-        assert set(shares) <= set(SHARES)
-        assert expected is None or min(shares) == expected
+        _, faces = made.shifted(editor, codes, {"eyeglasses": strength}, hold="all")
+        assert {face.share for face in faces} <= set(SHARES)
+        assert expected is None or min(face.share for face in faces) == expected
     assert looked_at(editor.generator) == 128
 
 
@@ -92,7 +97,14 @@ def test_edit_py_aims_generated_faces_when_asked_and_says_how_far_it_went(
     arguments = ["--edit", "eyeglasses=+3", "--seeds", "0-1", "--resolution", "128", "--format", "png", *CPU]
     cli.edit([*arguments, "--mode", "aim", "--out", str(tmp_path / "aim")])
     header, first, second, *_ = (tmp_path / "aim/edits.csv").read_text().splitlines()
-    assert header == "index,column,edit,file,share"
-    assert first.endswith("000000_original.png,")
-    assert float(second.rpartition(",")[2]) in SHARES
+    assert header == "index,column,edit,file,seen,share"
+    assert first.endswith("000000_original.png,,")
+    assert float(second.split(",")[-1]) in SHARES
+    assert float(second.split(",")[-2]) > 0.5
     assert "standard deviations" in failure(cli.edit, capsys, *arguments, "--mode", "aim", "--unit", "latent")
+
+
+def test_edits_that_do_not_show_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "edits.csv").write_text("index,seen\n0,\n0,.3\n1,\n1,1.2\n2,-.1\n3,nan\n")
+    say_what_is_not_seen(tmp_path)
+    assert "of 2 of 4 edits less than half shows" in capsys.readouterr().out
