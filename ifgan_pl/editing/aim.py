@@ -14,15 +14,12 @@ from torch import Tensor
 from ifgan_pl.core.attributes import canonical
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.editing.editor import Editor
-from ifgan_pl.generators.base import Generator
-from ifgan_pl.generators.sampling import synthesise
+from ifgan_pl.generators.sampling import native_resolution, synthesise
 
 SHARES = (0.5, 0.625, 0.75, 0.875, 1.0)
 """Of an edit, that are tried."""
 PRICE = 0.25
 """Of going on by a whole edit, in shares of what was asked: a part that adds less than that per length is left out."""
-SIDE = 128
-"""Least side of the images that the scorer looks at."""
 
 
 class Aimed(NamedTuple):
@@ -47,7 +44,14 @@ class Aim:
 
     @torch.no_grad()
     def shifted(
-        self, editor: Editor, codes: Tensor, changes: Mapping[str, float], *, truncation: float = 1.0, **options: Any
+        self,
+        editor: Editor,
+        codes: Tensor,
+        changes: Mapping[str, float],
+        *,
+        truncation: float = 1.0,
+        resolution: int | None = None,
+        **options: Any,
     ) -> tuple[Tensor, list[Aimed]]:
         """Edited codes that are no farther from the faces than need be.
 
@@ -57,37 +61,38 @@ class Aim:
         Args:
             editor: of the generator that shows these faces.
             codes, changes: see :meth:`Editor.shifted`.
-            truncation: see :meth:`Editor.images`.
+            truncation, resolution: see :meth:`Editor.images`; of the images that the scorer looks at.
             options: of :meth:`Editor.shifted`; the unit ``std``, the mode ``shift``.
 
         Returns:
             what :meth:`Editor.shifted` returns, and of each face its share, one of :data:`SHARES`.
         """
-        whole = editor.shifted(codes, changes, **options)
         asked = {canonical(name): value for name, value in changes.items() if canonical(name) in self.units and value}
         if not asked:
-            return whole, [Aimed(1.0, torch.nan)] * len(codes)
-        steps = [editor.shifted(codes, {n: s * v for n, v in changes.items()}, **options) for s in SHARES[:-1]]
-        rows = [codes.expand_as(whole) if codes.ndim == whole.ndim else codes[:, None].expand_as(whole), *steps, whole]
-        space = "w+" if whole.ndim == 3 else editor.boundary.space
-        side = looked_at(editor.generator)
-
-        def look(piece: Tensor) -> Tensor:
-            images = synthesise(editor.generator, piece, space=space, truncation=truncation, resolution=side)
-            return self.scorer(images).float()
-
-        scores = map_micro_batches(look, torch.cat(rows), side=side).view(len(rows), len(codes), -1)
+            return editor.shifted(codes, changes, **options), [Aimed(1.0, torch.nan)] * len(codes)
         columns, std = zip(*(self.units[name] for name in asked), strict=True)
-        strengths = torch.tensor(list(asked.values())).to(scores)
-        moved = (scores[1:, :, list(columns)] - scores[0, :, list(columns)]) / torch.tensor(std).to(scores)
-        seen = moved @ strengths / strengths.square().sum()  # (shares, N)
-        price = PRICE * torch.tensor(SHARES).to(seen)
-        best = ((1 - seen).clamp_min(0) + price[:, None]).argmin(0)
-        everyone = torch.arange(len(best), device=best.device)
-        found = zip((SHARES[i] for i in best.tolist()), seen[best, everyone].tolist(), strict=True)
-        return torch.stack([*steps, whole])[best, everyone], [Aimed(*pair) for pair in found]
+        strengths = torch.tensor(list(asked.values()), device=codes.device)
 
+        def scores(rows: Tensor) -> Tensor:
+            space = "w+" if rows.ndim == 3 else editor.boundary.space
 
-def looked_at(generator: Generator) -> int:
-    """The least native side of a generator that is no less than :data:`SIDE`."""
-    return min([side for side in generator.resolutions if side >= SIDE] or [generator.img_resolution])
+            def look(piece: Tensor) -> Tensor:
+                images = synthesise(editor.generator, piece, space=space, truncation=truncation, resolution=resolution)
+                return self.scorer(images.clamp(-1, 1)).float()
+
+            found = map_micro_batches(look, rows, side=native_resolution(editor.generator, resolution)[0])
+            return found[:, list(columns)] / torch.tensor(std, device=codes.device)
+
+        before, everyone = scores(codes), range(len(codes))
+        least = torch.full((len(codes),), torch.inf, device=codes.device)
+        edited, aimed = [codes[i] for i in everyone], [Aimed(1.0, torch.nan)] * len(codes)
+        for share in SHARES:
+            if bool((least <= PRICE * share).all()):  # nothing farther can be better
+                break
+            shifted = editor.shifted(codes, {name: share * value for name, value in changes.items()}, **options)
+            seen = (scores(shifted) - before) @ strengths / strengths.square().sum()
+            cost = (1 - seen).clamp_min(0) + PRICE * share
+            for i in (cost < least).nonzero()[:, 0].tolist():
+                edited[i], aimed[i] = shifted[i], Aimed(share, float(seen[i]))
+            least = torch.minimum(cost, least)
+        return torch.stack(edited), aimed

@@ -161,7 +161,8 @@ class EditFaces(pl.LightningModule):
             aimed: list[Aimed] | list[None] = [None] * len(codes)
             shifted = codes
             if change:
-                shifted, aimed = self.aim.shifted(editor, codes, change, truncation=plan.truncation, **plan.options)
+                views: dict[str, Any] = {"truncation": plan.truncation, "resolution": plan.resolution}
+                shifted, aimed = self.aim.shifted(editor, codes, change, **views, **plan.options)
             edited.append(shifted)
             for face, one in zip(notes, aimed, strict=True):
                 face.append({"share": one.share if one else "", "seen": f"{one.seen:.3f}" if one else ""})
