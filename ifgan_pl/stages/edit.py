@@ -39,6 +39,7 @@ from ifgan_pl.stages.trainer import make_trainer, open_generator
 
 SKIPPED = "skipped.csv"
 HALF = 0.5
+"""Of what was asked: edits of which less is seen are counted at the end."""
 
 
 def edit(
@@ -251,7 +252,7 @@ def say_what_is_not_seen(folder: Path) -> None:
     with (folder / "edits.csv").open(newline="") as file:
         seen = [float(row["seen"]) for row in csv.DictReader(file) if row["seen"]]
     if missed := sum(value < HALF for value in seen):
-        say(f"note: of {missed} of {len(seen)} edits less than half shows (seen in edits.csv): ask for more there")
+        say(f"note: of {missed} of {len(seen)} edits less than half shows (seen in edits.csv): more may show it")
 
 
 def choose_faces(

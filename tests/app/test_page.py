@@ -114,6 +114,25 @@ def test_a_slider_moves_the_face(page: Any) -> None:
     assert page.is_disabled("#reset")
 
 
+def test_the_whole_image_comes_last_where_previews_are_slow(page: Any) -> None:
+    """A preview that waits must not go to the server behind the whole image, and take its place."""
+    page.evaluate("() => { window.sizes = []; addEventListener('shown', e => sizes.push(e.detail.size)) }")
+
+    def slowly(route: Any) -> None:
+        if "full" not in route.request.post_data:
+            time.sleep(0.5)
+        route.continue_()
+
+    page.route("**/api/edit", slowly)
+    shown(page, 1024)
+    drag(page, "smile", 0.8)
+    wait(page)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("() => sizes.at(-1)") == 1024
+    assert page.is_enabled("#undo")
+    page.unroute("**/api/edit")
+
+
 def test_holds_keys_and_the_original(page: Any) -> None:
     page.check("#hold-all")
     assert page.locator(".attribute input[type=checkbox]:checked").count() == 5  # the core attributes

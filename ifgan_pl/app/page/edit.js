@@ -116,17 +116,18 @@ async function pump() {
   busy = false;
 }
 
-/** Once nothing has moved for a moment, keep the edit and show the whole image. */
-function settle() {
+/** Once nothing has moved for a moment, keep the edit and show the whole image: after the last preview, which would
+    else take its place at the server. */
+function settle(since = performance.now(), pause = SETTLE) {
   clearTimeout(timer);
-  const since = performance.now();
   timer = setTimeout(attempt(async () => {
+    if (busy) return settle(since, 20);
     const number = ++asked;
     const answer = await answerOf(request({ keep: true, full: true }), number);
     $('#undo').disabled = false;
     await show(answer, number, since);
     await commands();
-  }), SETTLE);
+  }), pause);
 }
 
 async function answerOf(body, number) {
