@@ -174,9 +174,7 @@ def command(models: Models, edit: Edit, kind: str, attribute: str | None, bounda
     if hold := held(edit, kind, attribute):
         words += ["--hold", *hold]
     words += ["--seeds", str(edit.face.number)] if edit.face.photo is None else edit.face.photo.words()
-    words += (
-        ["--mode", "shift"] if still and edit.face.photo and edit.unit == "std" else []
-    )  # as far as the sliders say
+    words += ["--mode", "shift"] if still and edit.face.photo and edit.unit == "std" else []  # as sliders say
     words += ["--unit", edit.unit] if edit.unit != "std" else []
     words += ["--metric", edit.metric] if edit.metric != "stored" else []
     words += ["--layers", indices_text(edit.layers)] if edit.layers else []

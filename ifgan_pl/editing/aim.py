@@ -14,7 +14,6 @@ from torch import Tensor
 from ifgan_pl.core.attributes import canonical
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.editing.editor import Editor
-from ifgan_pl.generators.sampling import native_resolution, synthesise
 
 SHARES = (0.5, 0.625, 0.75, 0.875, 1.0)
 """Of an edit, that are tried."""
@@ -74,25 +73,20 @@ class Aim:
         strengths = torch.tensor(list(asked.values()), device=codes.device)
 
         def scores(rows: Tensor) -> Tensor:
-            space = "w+" if rows.ndim == 3 else editor.boundary.space
+            images = editor.images(rows, truncation=truncation, resolution=resolution)
+            return map_micro_batches(self.scorer, images)[:, list(columns)] / torch.tensor(std, device=rows.device)
 
-            def look(piece: Tensor) -> Tensor:
-                images = synthesise(editor.generator, piece, space=space, truncation=truncation, resolution=resolution)
-                return self.scorer(images.clamp(-1, 1)).float()
-
-            found = map_micro_batches(look, rows, side=native_resolution(editor.generator, resolution)[0])
-            return found[:, list(columns)] / torch.tensor(std, device=codes.device)
-
-        before, everyone = scores(codes), range(len(codes))
-        least = torch.full((len(codes),), torch.inf, device=codes.device)
-        edited, aimed = [codes[i] for i in everyone], [Aimed(1.0, torch.nan)] * len(codes)
+        before = scores(codes)
+        edited, aimed = list(codes), [Aimed(1.0, torch.nan)] * len(codes)
+        least = torch.full((len(codes),), torch.inf)
         for share in SHARES:
-            if bool((least <= PRICE * share).all()):  # nothing farther can be better
+            todo = (least > PRICE * share).nonzero()[:, 0].tolist()  # of the others nothing farther can be better
+            if not todo:
                 break
-            shifted = editor.shifted(codes, {name: share * value for name, value in changes.items()}, **options)
-            seen = (scores(shifted) - before) @ strengths / strengths.square().sum()
-            cost = (1 - seen).clamp_min(0) + PRICE * share
-            for i in (cost < least).nonzero()[:, 0].tolist():
-                edited[i], aimed[i] = shifted[i], Aimed(share, float(seen[i]))
-            least = torch.minimum(cost, least)
+            shifted = editor.shifted(codes[todo], {name: share * value for name, value in changes.items()}, **options)
+            seen = ((scores(shifted) - before[todo]) @ strengths / strengths.square().sum()).tolist()
+            for face, code, found in zip(todo, shifted, seen, strict=True):
+                cost = max(0.0, 1 - found) + PRICE * share
+                if cost < least[face]:
+                    least[face], edited[face], aimed[face] = cost, code, Aimed(share, found)
         return torch.stack(edited), aimed

@@ -165,7 +165,8 @@ class EditFaces(pl.LightningModule):
                 shifted, aimed = self.aim.shifted(editor, codes, change, **views, **plan.options)
             edited.append(shifted)
             for face, one in zip(notes, aimed, strict=True):
-                face.append({"share": one.share if one else "", "seen": f"{one.seen:.3f}" if one else ""})
+                known = one and one.seen == one.seen  # NaN: the scorer knows none of these attributes
+                face.append({"share": one.share if one else "", "seen": f"{one.seen:.3f}" if one and known else ""})
         return edited, notes
 
 

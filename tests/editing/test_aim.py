@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from ifgan_pl import cli
 from ifgan_pl.boundaries.boundary import LinearBoundary
-from ifgan_pl.editing import aim as module
 from ifgan_pl.editing.aim import SHARES, Aim
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
@@ -24,11 +24,17 @@ def editor() -> Editor:
     return Editor(load_generator("ffhq-mobile"), boundary)
 
 
-def aim(monkeypatch: pytest.MonkeyPatch, *seen: list[float]) -> Aim:
-    """An aim whose scorer sees these scores of each face, unedited and at each share, whatever the images show."""
-    scores = iter(torch.tensor(seen, dtype=torch.float32).mT[:, :, None])
-    monkeypatch.setattr(module, "map_micro_batches", lambda *_, **__: next(scores))
-    return Aim(lambda images: images, {"smile": (0, 2.0)})
+def aim(monkeypatch: pytest.MonkeyPatch, whole: Tensor, codes: Tensor, *seen: list[float]) -> Aim:
+    """An aim whose scorer sees these scores of each face, unedited and at each share; codes stand for images."""
+
+    def score(rows: Tensor) -> Tensor:
+        faces = [int((code - codes).norm(dim=1).argmin()) for code in rows]
+        parts = [float((c - codes[i]).norm() / (whole[i] - codes[i]).norm()) for c, i in zip(rows, faces, strict=True)]
+        places = [min(range(6), key=lambda k: abs((0, *SHARES)[k] - part)) for part in parts]
+        return torch.tensor([[float(seen[i][k])] for i, k in zip(faces, places, strict=True)])
+
+    monkeypatch.setattr(Editor, "images", lambda _, rows, **__: rows)
+    return Aim(score, {"smile": (0, 2.0)})
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,8 @@ def test_an_edit_goes_no_further_than_it_is_seen_to_do_what_was_asked(
 ) -> None:
     """Shares of what was asked: +3 standard deviations of 2."""
     codes = editor.codes([4])
-    made = aim(monkeypatch, [6 * value + 1 for value in seen])
+    whole = editor.shifted(codes, {"smile": 3.0}, unit="latent")
+    made = aim(monkeypatch, whole, codes, [6 * value + 1 for value in seen])
     edited, shares = made.shifted(editor, codes, {"smile": 3.0}, unit="latent")
     ((found, what_is_seen),) = shares
     assert found == share
@@ -60,8 +67,9 @@ def test_each_face_has_a_length_of_its_own_and_strengths_may_be_negative(
 ) -> None:
     codes = editor.codes([4, 5])
     slow = [0, -1, -1.25, -1.5, -1.75, -2]
-    made = aim(monkeypatch, slow, [2 * value for value in slow])
-    edited, shares = made.shifted(editor, codes, {"smile": -1.0, "age": 0.5}, unit="latent")
+    changes = {"smile": -1.0, "age": 0.5}
+    made = aim(monkeypatch, editor.shifted(codes, changes, unit="latent"), codes, slow, [2 * v for v in slow])
+    edited, shares = made.shifted(editor, codes, changes, unit="latent")
     assert [face.share for face in shares] == [1.0, 0.5]
     expected = [editor.shifted(codes, {"smile": -s, "age": s / 2}, unit="latent")[i] for i, (s, _) in enumerate(shares)]
     torch.testing.assert_close(edited, torch.stack(expected))
