@@ -130,13 +130,14 @@ def table(readings: dict[int, dict[str, float]], kind: str) -> None:
     }
     plain = {face: found for (face, name, _), found in values.items() if not name}
     std = np.nanstd(list(plain.values()), axis=0, ddof=1)
-    print("| edit of 1.5 std | " + " | ".join(READ) + " | faces |\n|---|" + "---|" * (len(READ) + 1))
+    print("| edit of 1.5 std | " + " | ".join(READ) + " | others per std | faces |\n|---|" + "---|" * (len(READ) + 2))
     for name in EDITED[kind][0]:
         both = [face for face in plain if (face, name, 1) in values and (face, name, -1) in values]
         moved = np.array([(values[face, name, 1] - values[face, name, -1]) / 2 / std for face in both])
         error = np.nanstd(moved, axis=0, ddof=1) / np.sqrt(len(both))
         cells = [f"{m:+.2f} ± {e:.2f}" for m, e in zip(np.nanmean(moved, axis=0), error, strict=True)]
-        print(f"| {name} | {' | '.join(cells)} | {len(both)} |")
+        others = np.abs([m for key, m in zip(READ, np.nanmean(moved, axis=0), strict=True) if key != name]).mean() / 1.5
+        print(f"| {name} | {' | '.join(cells)} | {others:.3f} | {len(both)} |")
 
 
 def flaws(readings: dict[int, dict[str, float]]) -> None:
