@@ -10,8 +10,8 @@ Edits are of the neutral faces, all other attributes held, as far as each face n
 before), carried over into the photograph. The smile goes to the strength at which the shipped scorer sees the person's
 real smile, and is compared with the photograph of that as well.
 Target per leak is the movement of the target per mean |mean movement| of the other four, in the edited photographs as
-the shipped scorer sees them, against the same edits of as many generated faces: that scorer aims the edits, so that this
-helps development and judges nothing.
+the shipped scorer sees them, against the same edits of as many generated faces: that scorer aims the edits, so that
+this helps development and judges nothing.
 """
 
 import argparse

@@ -39,6 +39,15 @@ def test_faces_are_found_and_others_left_out(tmp_path: Path) -> None:
     assert replace(face, name="a rather long folder/mine").subject.label == "…ong folder/mine 0"
 
 
+def test_animations_in_a_folder_are_taken_and_what_pillow_cannot_read_is_named(tmp_path: Path) -> None:
+    frames = [Image.fromarray(hopper()), Image.fromarray(255 - hopper())]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "phone.HEIC").write_bytes(b"no codec of this is here")
+    found = survey([tmp_path])
+    assert [(face.name, face.suffix) for face in found.faces] == [("moving", ".png")]
+    assert "save it as JPEG" in found.skipped[tmp_path / "phone.HEIC"]
+
+
 def test_ranks_search_a_share_each(tmp_path: Path) -> None:
     folder = party(tmp_path / "party")
     whole = survey([folder])
