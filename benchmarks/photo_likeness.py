@@ -34,6 +34,7 @@ from ifgan_pl.editing.aim import Aim
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.photos import Face, Inverter, open_photo
+from ifgan_pl.photos.editing import levels
 from ifgan_pl.photos.identity import load_sface
 from ifgan_pl.photos.likeness import carry_over
 from ifgan_pl.photos.refinement import Steps, photos_at
@@ -129,9 +130,12 @@ class Portrait:
     def edited(self, changes: Mapping[str, float], *, whole: bool = False) -> Pixels:
         if self.aim is None or whole:
             codes = self.editor.shifted(self.codes, changes, hold="all")
+            after = shown(self.editor.generator, codes)
         else:
-            codes, _ = self.aim.shifted(self.editor, self.codes, changes, hold="all")
-        return carry_over(self.photo, self.before, shown(self.editor.generator, codes)).clip(0, 255)
+            originals = self.editor.images(self.codes)
+            images, _ = self.aim.edited(self.editor, self.codes, originals, changes, hold="all")
+            after = levels(images)
+        return carry_over(self.photo, self.before, after).clip(0, 255)
 
     def smiling_as(self, real: Pixels, scores: Scores) -> tuple[float, Pixels]:
         """The strength at which the scorer sees the smile of another photograph, up to 3 std, and the image there."""

@@ -5,6 +5,7 @@ apart from those of samples, half of an edit may do all that was asked (a frame 
 cannot be broader), and the rest only takes the person away.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -28,6 +29,10 @@ class Aimed(NamedTuple):
     share: float
     seen: float
 
+    def words(self) -> dict[str, str]:
+        """What ``edits.csv`` says of it, by heading."""
+        return {"share": f"{self.share:g}", "seen": "" if math.isnan(self.seen) else f"{self.seen:.3f}"}
+
 
 class Aim:
     """How far edits of faces have to go.
@@ -42,17 +47,18 @@ class Aim:
         self.scorer, self.units = scorer, units
 
     @torch.no_grad()
-    def shifted(
+    def edited(
         self,
         editor: Editor,
         codes: Tensor,
+        originals: Tensor,
         changes: Mapping[str, float],
         *,
         truncation: float = 1.0,
         resolution: int | None = None,
         **options: Any,
     ) -> tuple[Tensor, list[Aimed]]:
-        """Edited codes that are no farther from the faces than need be.
+        """Images of edits that are no farther from the faces than need be.
 
         Of each edit the share is taken that makes ``max(0, 1 - seen) + PRICE · share`` least, where ``seen`` is what
         the scorer sees move, along what was asked and in shares of it.
@@ -60,33 +66,39 @@ class Aim:
         Args:
             editor: of the generator that shows these faces.
             codes, changes: see :meth:`Editor.shifted`.
-            truncation, resolution: see :meth:`Editor.images`; of the images that the scorer looks at.
+            originals: the images of the codes, (N, 3, H, W).
+            truncation, resolution: see :meth:`Editor.images`.
             options: of :meth:`Editor.shifted`; the unit ``std``, the mode ``shift``.
 
         Returns:
-            what :meth:`Editor.shifted` returns, and of each face its share, one of :data:`SHARES`.
+            (N, 3, H, W), and of each face its share, one of :data:`SHARES`.
         """
         asked = {canonical(name): value for name, value in changes.items() if canonical(name) in self.units and value}
+
+        def images(faces: list[int], share: float) -> Tensor:
+            part = {name: share * value for name, value in changes.items()}
+            shifted = editor.shifted(codes[faces], part, **options)
+            return editor.images(shifted, truncation=truncation, resolution=resolution)
+
         if not asked:
-            return editor.shifted(codes, changes, **options), [Aimed(1.0, torch.nan)] * len(codes)
+            return images([*range(len(codes))], 1.0), [Aimed(1.0, torch.nan)] * len(codes)
         columns, std = zip(*(self.units[name] for name in asked), strict=True)
         strengths = torch.tensor(list(asked.values()), device=codes.device)
 
-        def scores(rows: Tensor) -> Tensor:
-            images = editor.images(rows, truncation=truncation, resolution=resolution)
-            return map_micro_batches(self.scorer, images)[:, list(columns)] / torch.tensor(std, device=rows.device)
+        def scores(shown: Tensor) -> Tensor:
+            return map_micro_batches(self.scorer, shown)[:, list(columns)] / torch.tensor(std, device=shown.device)
 
-        before = scores(codes)
-        edited, aimed = list(codes), [Aimed(1.0, torch.nan)] * len(codes)
+        before = scores(originals)
+        edited, aimed = list(originals), [Aimed(1.0, torch.nan)] * len(codes)
         least = torch.full((len(codes),), torch.inf)
         for share in SHARES:
             todo = (least > PRICE * share).nonzero()[:, 0].tolist()  # of the others nothing farther can be better
             if not todo:
                 break
-            shifted = editor.shifted(codes[todo], {name: share * value for name, value in changes.items()}, **options)
-            seen = ((scores(shifted) - before[todo]) @ strengths / strengths.square().sum()).tolist()
-            for face, code, found in zip(todo, shifted, seen, strict=True):
+            shown = images(todo, share)
+            seen = ((scores(shown) - before[todo]) @ strengths / strengths.square().sum()).tolist()
+            for face, image, found in zip(todo, shown, seen, strict=True):
                 cost = max(0.0, 1 - found) + PRICE * share
                 if cost < least[face]:
-                    least[face], edited[face], aimed[face] = cost, code, Aimed(share, found)
+                    least[face], edited[face], aimed[face] = cost, image, Aimed(share, found)
         return torch.stack(edited), aimed

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ifgan_pl.core.cores import workers
 from ifgan_pl.core.micro_batches import map_micro_batches, micro_batch_size
-from ifgan_pl.editing.aim import Aim, Aimed
+from ifgan_pl.editing.aim import Aim
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.editing.outputs import EditOutputs
 from ifgan_pl.generators.base import Generator
@@ -132,15 +132,11 @@ class EditFaces(pl.LightningModule):
         """Edit and synthesise a batch."""
         if not positions:
             return EditedFaces([], [])
-        plan, editor = self.outputs.plan, self.editor
+        editor = self.editor
         if self.retouch is not None:
             editor = Editor(self.retouch.generator(positions[0], self.generator), editor.boundary)
         codes = self.codes[positions]
-        edited, notes = self.shifted(editor, codes)
-        rows = max(code.ndim for code in edited)  # shifted layers make W+ of W
-        edited = [c if c.ndim == rows else c[:, None].expand(-1, self.generator.num_ws, -1) for c in edited]
-        images = editor.images(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
-        columns = list(torch.split(images, len(codes)))
+        columns, notes = self.aimed(editor, codes) if self.aim is not None else (self.shifted(editor, codes), None)
         if self.retouch is not None:
             columns, found = self.retouch(positions[0], columns)
             notes = [[{**one, **other} for one, other in zip(found, notes[0], strict=True)] if notes else found]
@@ -150,24 +146,31 @@ class EditFaces(pl.LightningModule):
         pixels = [to_uint8(column) for column in columns]
         return EditedFaces(positions, [list(face) for face in zip(*pixels, strict=True)], scores, notes)
 
-    def shifted(self, editor: Editor, codes: Tensor) -> tuple[list[Tensor], list[list[Mapping[str, Any]]] | None]:
-        """The codes of each column, and with an aim the notes of each face: ``share`` and ``seen`` of the edit."""
+    def shifted(self, editor: Editor, codes: Tensor) -> list[Tensor]:
+        """The images of each column."""
         plan = self.outputs.plan
-        changes = [column.changes for column in plan.columns]
-        if self.aim is None:
-            return [editor.shifted(codes, c, **plan.options) if c else codes for c in changes], None
-        edited, notes = [], [list[Mapping[str, Any]]() for _ in codes]
-        for change in changes:
-            aimed: list[Aimed] | list[None] = [None] * len(codes)
-            shifted = codes
-            if change:
-                views: dict[str, Any] = {"truncation": plan.truncation, "resolution": plan.resolution}
-                shifted, aimed = self.aim.shifted(editor, codes, change, **views, **plan.options)
-            edited.append(shifted)
-            for face, one in zip(notes, aimed, strict=True):
-                known = one and one.seen == one.seen  # NaN: the scorer knows none of these attributes
-                face.append({"share": one.share if one else "", "seen": f"{one.seen:.3f}" if one and known else ""})
-        return edited, notes
+        edited = [editor.shifted(codes, c.changes, **plan.options) if c.changes else codes for c in plan.columns]
+        rows = max(code.ndim for code in edited)  # shifted layers make W+ of W
+        edited = [c if c.ndim == rows else c[:, None].expand(-1, self.generator.num_ws, -1) for c in edited]
+        images = editor.images(torch.cat(edited), truncation=plan.truncation, resolution=plan.resolution)
+        return list(torch.split(images, len(codes)))
+
+    def aimed(self, editor: Editor, codes: Tensor) -> tuple[list[Tensor], list[list[Mapping[str, Any]]]]:
+        """The images of each column, each edit as far as each face needs; of each face the notes of each column."""
+        assert self.aim is not None
+        plan = self.outputs.plan
+        views: dict[str, Any] = {"truncation": plan.truncation, "resolution": plan.resolution}
+        originals = editor.images(codes, **views)
+        columns, notes = [], [list[Mapping[str, Any]]() for _ in codes]
+        for column in plan.columns:
+            images, words = originals, [{"share": "", "seen": ""}] * len(codes)
+            if column.changes:
+                images, found = self.aim.edited(editor, codes, originals, column.changes, **views, **plan.options)
+                words = [one.words() for one in found]
+            columns.append(images)
+            for face, said in zip(notes, words, strict=True):
+                face.append(said)
+        return columns, notes
 
 
 class FaceWriter(BasePredictionWriter):

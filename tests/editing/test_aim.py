@@ -55,7 +55,7 @@ def test_an_edit_goes_no_further_than_it_is_seen_to_do_what_was_asked(
     codes = editor.codes([4])
     whole = editor.shifted(codes, {"smile": 3.0}, unit="latent")
     made = aim(monkeypatch, whole, codes, [6 * value + 1 for value in seen])
-    edited, shares = made.shifted(editor, codes, {"smile": 3.0}, unit="latent")
+    edited, shares = made.edited(editor, codes, codes, {"smile": 3.0}, unit="latent")
     ((found, what_is_seen),) = shares
     assert found == share
     assert what_is_seen == pytest.approx(seen[1 + SHARES.index(share)], abs=1e-6)
@@ -69,7 +69,7 @@ def test_each_face_has_a_length_of_its_own_and_strengths_may_be_negative(
     slow = [0, -1, -1.25, -1.5, -1.75, -2]
     changes = {"smile": -1.0, "age": 0.5}
     made = aim(monkeypatch, editor.shifted(codes, changes, unit="latent"), codes, slow, [2 * v for v in slow])
-    edited, shares = made.shifted(editor, codes, changes, unit="latent")
+    edited, shares = made.edited(editor, codes, codes, changes, unit="latent")
     assert [face.share for face in shares] == [1.0, 0.5]
     expected = [editor.shifted(codes, {"smile": -s, "age": s / 2}, unit="latent")[i] for i, (s, _) in enumerate(shares)]
     torch.testing.assert_close(edited, torch.stack(expected))
@@ -77,10 +77,12 @@ def test_each_face_has_a_length_of_its_own_and_strengths_may_be_negative(
 
 def test_an_edit_that_the_scorer_does_not_know_is_whole(editor: Editor) -> None:
     codes = editor.codes([4])
-    edited, shares = Aim(lambda images: images, {"smile": (0, 1.0)}).shifted(editor, codes, {"age": 1.0}, unit="latent")
+    made, views = Aim(lambda images: images, {"smile": (0, 1.0)}), {"resolution": 128}
+    edited, shares = made.edited(editor, codes, editor.images(codes, **views), {"age": 1.0}, unit="latent", **views)
     assert shares[0].share == 1
     assert math.isnan(shares[0].seen)
-    assert torch.equal(edited, editor.shifted(codes, {"age": 1.0}, unit="latent"))
+    assert shares[0].words() == {"share": "1", "seen": ""}
+    assert torch.equal(edited, editor.images(editor.shifted(codes, {"age": 1.0}, unit="latent"), **views))
 
 
 def test_the_shipped_scorer_shortens_glasses_that_are_on_long_before() -> None:
@@ -89,7 +91,8 @@ def test_the_shipped_scorer_shortens_glasses_that_are_on_long_before() -> None:
     assert {"eyeglasses", "smile", "male", "age", "yaw"} == set(made.units)
     codes = editor.codes(range(2))
     for strength, expected in ((4.0, SHARES[0]), (1e-3, None)):
-        _, faces = made.shifted(editor, codes, {"eyeglasses": strength}, hold="all", resolution=128)
+        changes, originals = {"eyeglasses": strength}, editor.images(codes, resolution=128)
+        _, faces = made.edited(editor, codes, originals, changes, hold="all", resolution=128)
         assert {face.share for face in faces} <= set(SHARES)
         assert expected is None or min(face.share for face in faces) == expected
 
