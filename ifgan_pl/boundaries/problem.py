@@ -145,4 +145,5 @@ class FitProblem:
         wanted = found.samples_for(0.95, 1) * trained
         rows = torch.stack([found.refits, found.low, found.high, found.noise, found.agreement, wanted], 1).tolist()
         keys = ("refit_cosine", "cosine_low", "cosine_high", "noise", "agreement", "samples_for_95")
-        return [{k: v for k, v in zip(keys, row, strict=True) if v < float("inf")} for row in rows]
+        # nine digits: the last bits depend on how many threads sum, and the file would with them
+        return [{k: float(f"{v:.9g}") for k, v in zip(keys, row, strict=True) if v < float("inf")} for row in rows]

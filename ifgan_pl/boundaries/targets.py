@@ -153,12 +153,13 @@ class AttributeSamples:
         )
         return {
             "lambda": slope,
-            "significance": correlation * float(1 / share.square().sum()) ** 0.5,  # in standard errors of no relation
+            # in standard errors of no relation; nine digits, as of r2: more would depend on how many threads sum
+            "significance": float(f"{correlation * float(1 / share.square().sum()) ** 0.5:.9g}"),
             "offset": offset,
             "mean": self.mean,
             "std": self.std,
             "calibration": [float(platt.weights) / unit, float(platt.biases)],
-            "metrics": {**self._accuracies(distance, slope, offset), "r2": r2},
+            "metrics": {**self._accuracies(distance, slope, offset), "r2": float(f"{r2:.9g}")},
         }
 
     def _outside(self) -> Tensor:
