@@ -27,7 +27,7 @@ What a number stands for follows from the seed. Full synthesis.
 
 import argparse
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +61,11 @@ Item = tuple[int, str, float, str]
 """A face's index, the attribute that is edited ("": none), by how many std, and the metric."""
 
 
-def items(kind: str) -> list[Item]:
-    """What is on the sheets, in their order."""
+def items(kind: str, names: Sequence[str] = (), count: int = 0) -> list[Item]:
+    """What is on the sheets, in their order; of edited faces, edits and a number of faces of one's own may be given."""
     found: list[Item] = []
     if kind in EDITED:
-        names, count = EDITED[kind]
+        names, count = names or EDITED[kind][0], count or EDITED[kind][1]
         for face in range(count):
             found += [(face, "", 0.0, "image")]
             found += [(face, name, sign * 1.5, "image") for name in names for sign in (1, -1)]
@@ -83,10 +83,10 @@ def items(kind: str) -> list[Item]:
     return [found[i] for i in np.random.default_rng(ORDER_SEED).permutation(len(found))]
 
 
-def draw(kind: str, folder: Path, boundary: LinearBoundary, skip: int) -> None:
+def draw(kind: str, todo: list[Item], folder: Path, boundary: LinearBoundary, skip: int) -> None:
     """Write the sheets of a kind, of faces behind the first ``skip``."""
     editor = Editor(load_generator("ffhq-mobile"), boundary)
-    todo, (columns, rows, side) = items(kind), SHEET[kind]
+    columns, rows, side = SHEET[kind]
     folder.mkdir(parents=True, exist_ok=True)
     images: list[Image.Image] = []
     scorer = load_scorer(resource("checkpoints/scorer-faces.ckpt"))
@@ -121,17 +121,17 @@ def read(path: Path) -> dict[int, dict[str, float]]:
     return {int(line.pop("number")): {key: float(value or "nan") for key, value in line.items()} for line in lines}
 
 
-def table(readings: dict[int, dict[str, float]], kind: str) -> None:
+def table(readings: dict[int, dict[str, float]], done: list[Item]) -> None:
     """Print what edits change, as they were read."""
     values = {
         (face, name, np.sign(strength)): np.array([readings[i][key] for key in READ])
-        for i, (face, name, strength, _) in enumerate(items(kind))
+        for i, (face, name, strength, _) in enumerate(done)
         if i in readings
     }
     plain = {face: found for (face, name, _), found in values.items() if not name}
     std = np.nanstd(list(plain.values()), axis=0, ddof=1)
     print("| edit of 1.5 std | " + " | ".join(READ) + " | others per std | faces |\n|---|" + "---|" * (len(READ) + 2))
-    for name in EDITED[kind][0]:
+    for name in dict.fromkeys(name for _, name, _, _ in sorted(done) if name):
         both = [face for face in plain if (face, name, 1) in values and (face, name, -1) in values]
         moved = np.array([(values[face, name, 1] - values[face, name, -1]) / 2 / std for face in both])
         error = np.nanstd(moved, axis=0, ddof=1) / np.sqrt(len(both))
@@ -186,9 +186,12 @@ def main() -> None:
     parser.add_argument("--boundary", default=str(resource("checkpoints/ffhq-mobile-w.safetensors")))
     parser.add_argument("--skip", type=int, default=0, help="faces to pass over, so that others are looked at")
     parser.add_argument("--sheets", choices=EDITED, default="readings", help="that the readings to score are of")
+    parser.add_argument("--edits", nargs="*", default=[], help="of readings and besides: these alone")
+    parser.add_argument("--faces", type=int, default=0, help="of readings and besides: of so many")
     args = parser.parse_args()
     if args.what != "score":
-        return draw(args.what, args.paths[0], LinearBoundary.load(args.boundary), args.skip)
+        todo = items(args.what, args.edits, args.faces)
+        return draw(args.what, todo, args.paths[0], LinearBoundary.load(args.boundary), args.skip)
     readers = [read(path) for path in args.paths]
     for path, readings in zip(args.paths, readers, strict=True):
         print(f"{path.name}: {len(readings)} images")
@@ -196,7 +199,7 @@ def main() -> None:
         if "flaw" in columns or "plain" in columns:
             (flaws if "flaw" in columns else plain)(readings)
         else:
-            table(readings, args.sheets)
+            table(readings, items(args.sheets, args.edits, args.faces))
     if len(readers) == 2:
         print(f"correlation of the two readers: {agreement(*readers)}")
 
