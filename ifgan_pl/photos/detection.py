@@ -22,6 +22,8 @@ ENLARGEMENT = 2.0
 """How much a small image is enlarged for the thorough search: the detector sees faces of 80 pixels and more."""
 SURE = 0.4
 """Score of the detector below which one searches on, and that a face needs which such a search finds."""
+AGAIN_SIDE = 120
+"""Side of the box of a doubtful face for a second look at it alone."""
 LANDMARK_SIDE = 600
 """Landmarks are placed on a copy of the face whose box has at most this side: more pixels do not make them better."""
 TILTED = {3: -30.0, 4: 30.0}
@@ -44,7 +46,8 @@ def find_faces(pixels: Pixels) -> list[Detection]:
     """Faces in an image (H, W, 3) uint8; [] where there is none.
 
     Faces may be rolled by any angle, but must look at the camera. An image in which no upright face is sure is searched
-    again at a higher resolution, then turned by quarters.
+    again at a higher resolution, then turned by quarters. Beside a sure face, one below :data:`SURE` has to be seen
+    twice.
 
     Raises:
         UserError: dlib or its models are not installed.
@@ -57,7 +60,8 @@ def find_faces(pixels: Pixels) -> list[Detection]:
     if _best(found) < SURE:
         scale = min(ENLARGEMENT, (QUICK / area) ** 0.5)
         found = max(found, *(_search_turned(pixels, scale, quarters) for quarters in (1, 2, 3)), key=_best)
-    return found
+    sure = _best(found) >= SURE
+    return [face for face in found if not sure or face.score >= SURE or _seen_again(pixels, face.box)]
 
 
 def _best(found: list[Detection]) -> float:
@@ -91,6 +95,17 @@ def _search(pixels: Pixels, scale: float, threshold: float) -> list[Detection]:
             landmarks = _landmarks(pixels, corners, max(1.0, scale))
         found.append(Detection(landmarks, corners, float(score)))
     return found
+
+
+def _seen_again(pixels: Pixels, box: Points) -> bool:
+    """Whether the detector finds a face in the part of the image around a box, as it is or mirrored."""
+    extent = box[2:] - box[:2]
+    left, top = np.maximum(np.floor(box[:2] - 0.75 * extent), 0).astype(int)
+    part = pixels[top : int(box[3] + 0.75 * extent[1]) + 1, left : int(box[2] + 0.75 * extent[0]) + 1]
+    scale = AGAIN_SIDE / extent.max()
+    small = _resized(part, *(max(1, round(n * scale)) for n in part.shape[1::-1]))
+    with _one_at_a_time:
+        return any(_detector().run(np.ascontiguousarray(image), 0, 0.0)[0] for image in (small, small[:, ::-1]))
 
 
 def _landmarks(pixels: Pixels, box: Points, largest: float) -> Points:

@@ -12,13 +12,18 @@ GRID = 256
 """Side at which images are blurred."""
 COARSE, NEAR = 24 / 1024, 8 / 1024
 """Standard deviations of the blurs that part coarse from fine, and that spread the change, in sides of the image."""
+CAST = 80 / 1024
+"""The same of the blur that tells what light does to colours: of lips that the generator paints too red, what is taken
+from the red would make new teeth green."""
 KEPT = 0.9
 """Share of what is coarse that is kept where the edit changes all."""
 TOLERANCE = 32.0
 """Change in levels at which e⁻¹ of what is fine is kept."""
 GRAIN = 1.5 / 1024
 """Standard deviation of the blur that parts off what is finest, in sides of the image."""
-CENTRE, AXES, SOFTNESS = (0.5, 0.46), (0.41, 0.54), 0.1
+LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue in the brightness."""
+CENTRE, AXES, SOFTNESS = (0.5, 0.46), (0.45, 0.54), 0.1
 """The oval of an FFHQ-aligned image in which edits show: x and y, half its width and height; how its rim fades."""
 
 
@@ -50,9 +55,16 @@ def carry_over(
     lost = 1 - torch.exp(-size / TOLERANCE**2)
     even = blurred(change, GRAIN * change.shape[-1])
     change = even + lost * (change - even)
-    edited = moved + change - lost * (rest - KEPT * smooth(rest, COARSE))
+    edited = moved + change - lost * (rest - KEPT * light(rest))
     result = torch.where(edited == original, original, original + oval(original.shape[-1]) * (edited - original))
     return result[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def light(rest: Tensor) -> Tensor:
+    """What is coarse of (1, 3, S, S): brightness blurred by :data:`COARSE`, colours by :data:`CAST`."""
+    near, wide = smooth(rest, COARSE), smooth(rest, CAST)
+    weights = rest.new_tensor(LUMA)[:, None, None]
+    return wide + (weights * (near - wide)).sum(1, keepdim=True)
 
 
 def smooth(image: Tensor, radius: float) -> Tensor:

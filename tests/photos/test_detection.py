@@ -101,3 +101,21 @@ def test_every_portrait_has_one_face(shared: Path) -> None:
         pytest.skip("no portraits here")
     counts = [len(find_faces(np.asarray(Image.open(path).convert("RGB")))) for path in paths]
     assert counts == [1] * len(paths)
+
+
+def test_a_doubtful_face_beside_a_sure_one_has_to_be_seen_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detector's scores of the whole image are made up: no picture at hand has what it takes for a face."""
+    twice = np.concatenate([hopper(), np.ascontiguousarray(hopper()[:, ::-1]), np.full_like(hopper(), 128)], axis=1)
+    real = dlib.get_frontal_face_detector()
+
+    class Doubting:
+        def run(self, pixels: Pixels, upsample: int, threshold: float) -> tuple[list[object], list[float], list[int]]:
+            boxes, scores, templates = real.run(pixels, upsample, threshold)
+            if pixels.shape != twice.shape:
+                return list(boxes), list(scores), list(templates)
+            return [*boxes, dlib.rectangle(1200, 200, 1350, 350)], [1.0, 0.2, 0.2], [0, 0, 0]
+
+    monkeypatch.setattr(detection, "_detector", Doubting)
+    assert [face.score for face in find_faces(twice)] == [1.0, 0.2]
+    monkeypatch.setattr(detection, "SURE", 1.5)  # where none is sure all stay
+    assert len(find_faces(twice)) == 3

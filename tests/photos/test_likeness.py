@@ -61,3 +61,14 @@ def test_float_and_bytes_agree() -> None:
     as_bytes = carry_over(photo, before, after)
     np.testing.assert_array_equal(as_bytes, carry_over(*(x.astype(np.float64) for x in (photo, before, after))))
     assert as_bytes.dtype == np.float32
+
+
+def test_a_cast_of_the_old_lips_does_not_tint_what_comes_in_their_place() -> None:
+    """The generator paints red what is grey in the photograph; the light of both is the same."""
+    photo = np.full((256, 256, 3), 100, np.float32)
+    before, after = photo.copy(), photo.copy()
+    before[140:152, 108:148] = (160, 80, 80)
+    after[140:152, 108:148] = 220
+    result = carry_over(photo, before, after)[143:149, 118:138].mean((0, 1))
+    assert result[1] - result[0] < 12  # 43 by one blur of all
+    assert result.min() > 170
