@@ -15,6 +15,9 @@ COARSE, NEAR = 24 / 1024, 8 / 1024
 CAST = 80 / 1024
 """The same of the blur that tells what light does to colours: of lips that the generator paints too red, what is taken
 from the red would make new teeth green."""
+TRUST, LEAST = 24.0, 0.05
+"""Difference in levels at which the photograph and the generator's image show the same thing to e⁻¹; trust in light
+that is added where there is none."""
 KEPT = 0.9
 """Share of what is coarse that is kept where the edit changes all."""
 TOLERANCE = 32.0
@@ -33,10 +36,11 @@ def carry_over(
 ) -> NDArray[np.float32]:
     """The photograph with an edit: the change of the generator's image, and of the photograph what it leaves alone.
 
-    What the edit moves, the photograph moves as well (:mod:`ifgan_pl.photos.motion`). What differs then between the
-    photograph and ``before`` is added to ``after``: the coarse, light and colour, nearly whole; the fine, skin, hair,
-    where the edit changes little besides. What is finest is the photograph's alone there: the generator's grain would
-    show as a weave. Nothing changes far from the face.
+    What the edit moves, the photograph moves as well (:mod:`ifgan_pl.photos.motion`). Where the edit changes little
+    besides, it is the photograph that changes; what is finest is the photograph's alone there: the generator's grain
+    would show as a weave. Where it changes much, ``after`` is shown, in the light of the photograph. Where the two
+    show different things (a hat, hair that ends elsewhere), the photograph stays as it is, light tells nothing, and
+    only a large change shows. Nothing changes far from the face.
 
     Args:
         photo: (S, S, 3), values 0 to 255: the FFHQ-aligned photograph, S ≥ 256.
@@ -55,14 +59,16 @@ def carry_over(
     lost = 1 - torch.exp(-size / TOLERANCE**2)
     even = blurred(change, GRAIN * change.shape[-1])
     change = even + lost * (change - even)
-    edited = moved + change - lost * (rest - KEPT * light(rest))
+    unlike = smooth(rest, NEAR) - smooth(rest, CAST)
+    trust = torch.exp(-unlike.square().mean(1, keepdim=True) / TRUST**2)
+    edited = (1 - lost) * (moved + trust * change) + lost * (old + change + KEPT * light(rest, trust))
     result = torch.where(edited == original, original, original + oval(original.shape[-1]) * (edited - original))
     return result[0].permute(1, 2, 0).contiguous().numpy()
 
 
-def light(rest: Tensor) -> Tensor:
-    """What is coarse of (1, 3, S, S): brightness blurred by :data:`COARSE`, colours by :data:`CAST`."""
-    near, wide = smooth(rest, COARSE), smooth(rest, CAST)
+def light(rest: Tensor, trust: Tensor) -> Tensor:
+    """What is coarse of (1, 3, S, S), by trust (1, 1, S, S): brightness blurred by COARSE, colours by CAST."""
+    near, wide = (smooth(trust * rest, radius) / (smooth(trust, radius) + LEAST) for radius in (COARSE, CAST))
     weights = rest.new_tensor(LUMA)[:, None, None]
     return wide + (weights * (near - wide)).sum(1, keepdim=True)
 

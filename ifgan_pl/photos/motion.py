@@ -16,6 +16,8 @@ WINDOW, CONTRAST = 2.0, 6.0
 """Standard deviations in pixels of the window that moves as one, and of what counts as local contrast."""
 NOISE, STILL = 6.0, 0.03
 """Levels added to the local contrast; added to the squared gradients, so that what has no structure does not move."""
+SMOOTH = 4.0
+"""Standard deviation in pixels, of each size, of the blur of the motion: where it turns sooner, lines curl."""
 FARTHEST = 0.04
 """Sides of the image that anything moves at most."""
 
@@ -42,7 +44,7 @@ def flow(before: Tensor, after: Tensor) -> Tensor:
             xx, yy = xx + STILL, yy + STILL
             step = torch.cat([yy * x - xy * y, xx * y - xy * x], 1) / (xx * yy - xy * xy)
             u = (u + step.clamp(-1, 1) / size).clamp(-FARTHEST, FARTHEST)
-        u = blurred(u, 1.0)
+        u = blurred(u, SMOOTH)
     was, now = (blurred((new - image).square().sum(1, keepdim=True), 2 * WINDOW) for image in (old, warp(old, u)))
     better = ((was - now) / (was + 1e-6) * 2).clamp(0, 1)  # where moving does not explain the change, nothing moves
     return (u * blurred(better, WINDOW))[0]

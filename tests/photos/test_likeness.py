@@ -1,6 +1,7 @@
 """What an edit leaves alone of a photograph."""
 
 import numpy as np
+import pytest
 
 from ifgan_pl.photos.likeness import carry_over
 from tests.photos.photographs import hopper
@@ -49,7 +50,7 @@ def test_the_grain_of_the_generator_stays_out_where_the_edit_changes_little() ->
 
 def test_nothing_changes_far_from_the_face() -> None:
     photo = portrait()
-    before = np.full_like(photo, 128)
+    before = np.float32(0.7) * photo
     result = carry_over(photo, before, before + 60)
     np.testing.assert_array_equal(result[:16, :16], photo[:16, :16])
     assert abs(float(result[100:156, 100:156].mean() - photo[100:156, 100:156].mean()) - 60) < 15
@@ -72,3 +73,13 @@ def test_a_cast_of_the_old_lips_does_not_tint_what_comes_in_their_place() -> Non
     result = carry_over(photo, before, after)[143:149, 118:138].mean((0, 1))
     assert result[1] - result[0] < 12  # 43 by one blur of all
     assert result.min() > 170
+
+
+def test_hair_that_ends_elsewhere_makes_no_halo() -> None:
+    """In the photograph dark hair ends before the background, in the generator's image it goes on; it turns grey."""
+    photo, before, after = (np.full((256, 256, 3), 210, np.float32) for _ in range(3))
+    photo[:, :120], before[:, :128], after[:, :128] = 40, 40, 120
+    result = carry_over(photo, before, after)[100:156]
+    assert result[:, 80:110].mean() == pytest.approx(120, abs=5)
+    assert result[:, 120:].max() < 212  # 264 where the photograph's light of the background falls on hair
+    np.testing.assert_allclose(result[:, 150:], 210, atol=1)

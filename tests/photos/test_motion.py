@@ -53,3 +53,13 @@ def test_a_blur_keeps_what_is_even_and_sums() -> None:
     assert torch.allclose(blurred(torch.ones(1, 1, 32, 32), 3.0), torch.ones(1, 1, 32, 32))
     point = F.pad(torch.ones(1, 1, 1, 1), (16, 15, 16, 15))
     assert abs(float(blurred(point, 2.0).sum()) - 1) < 1e-3
+
+
+def test_motion_turns_slowly() -> None:
+    """What appears in the edit, here noise, is no reason to move what is there to and fro."""
+    photo = portrait()
+    noise = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (3, 64, 64)).astype(np.float32))
+    new = photo.clone()
+    new[:, 96:160, 96:160] = noise
+    found = flow(photo, new) * 256
+    assert float((found[:, :, 1:] - found[:, :, :-1]).abs().max()) < 0.3  # 1.4 with a blur of one pixel
