@@ -36,6 +36,7 @@ from ifgan_pl.generators import Generator, load_generator
 from ifgan_pl.photos import Face, Inverter, open_photo
 from ifgan_pl.photos.editing import levels
 from ifgan_pl.photos.identity import load_sface
+from ifgan_pl.photos.inversion import Inversion
 from ifgan_pl.photos.likeness import carry_over
 from ifgan_pl.photos.refinement import Steps, photos_at
 from ifgan_pl.scorer.loading import load_scorer
@@ -166,6 +167,7 @@ def main() -> None:
     parser.add_argument("--stage", choices=STAGES, default="full")
     parser.add_argument("--encoder", help="a checkpoint; by default the shipped one")
     parser.add_argument("--neutral", action="store_true", help="invert the neutral photographs alone")
+    parser.add_argument("--inversions", type=Path, help="of train.py invert --photos FOLDER/neutral, with --neutral")
     parser.add_argument("--edits", action="store_true", help="edit the neutral faces as well")
     parser.add_argument("--mode", choices=["aim", "shift"], default="aim", help="of edits, as of edit.py")
     args = parser.parse_args()
@@ -180,9 +182,14 @@ def main() -> None:
     photos = {kind: [face.aligned().astype(np.float32) for face in found] for kind, found in faces.items()}
     known = np.array([identity(pixels) for found in photos.values() for pixels in found])
     kinds, aim = ["neutral"] if args.neutral else list(faces), shipped_aim() if args.mode == "aim" else None
-    portraits = inverted(inverter, faces, photos, known, boundary, kinds, count, aim)
+    portraits = inverted(inverter, faces, photos, known, boundary, kinds, count, aim, args.inversions)
     if args.edits:
         edits(portraits, photos["smiling"], boundary)
+
+
+def read(folder: Path, face: Face) -> Inversion:
+    """The inversion of a face from a folder of ``train.py invert``."""
+    return Inversion.load(next(folder.glob(f"{face.photo.path.stem}-*.safetensors")))
 
 
 def inverted(
@@ -194,13 +201,14 @@ def inverted(
     kinds: list[str],
     count: int,
     aim: Aim | None,
+    done: Path | None,
 ) -> list[Portrait]:
-    """Invert and print how like the photographs the images are; the neutral portraits."""
+    """Invert, or read what is done, and print how like the photographs the images are; the neutral portraits."""
     portraits, distances, cosines, likeness, seconds, right = [], [], [], [], [], []
     for kind in kinds:
         for i in range(count):
             began = time.perf_counter()
-            inversion = inverter.invert(faces[kind][i])
+            inversion = read(done, faces[kind][i]) if done else inverter.invert(faces[kind][i])
             seconds.append(time.perf_counter() - began)
             own, photo = inversion.generator(inverter.generator), photos[kind][i]
             portrait = Portrait(photo, inversion.codes[None], own, boundary, aim)
