@@ -16,8 +16,10 @@ from ifgan_pl.core.attributes import canonical
 from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.editing.editor import Editor
 
-SHARES = (0.5, 0.625, 0.75, 0.875, 1.0)
-"""Of an edit, that are tried."""
+SHARES, BEYOND = (0.5, 0.625, 0.75, 0.875, 1.0), (1.25, 1.5)
+"""Of an edit, that are tried; and where less than HALF of what was asked is seen by then."""
+HALF = 0.5
+"""Of what was asked: a frame of glasses is there or not, and on some faces appears late."""
 PRICE = 0.25
 """Of going on by a whole edit, in shares of what was asked: a part that adds less than that per length is left out."""
 
@@ -58,7 +60,7 @@ class Aim:
         resolution: int | None = None,
         **options: Any,
     ) -> tuple[Tensor, list[Aimed]]:
-        """Images of edits that are no farther from the faces than need be.
+        """Images of edits that are no farther from the faces than need be, and farther where nothing else would show.
 
         Of each edit the share is taken that makes ``max(0, 1 - seen) + PRICE · share`` least, where ``seen`` is what
         the scorer sees move, along what was asked and in shares of it.
@@ -71,7 +73,7 @@ class Aim:
             options: of :meth:`Editor.shifted`; the unit ``std``, the mode ``shift``.
 
         Returns:
-            (N, 3, H, W), and of each face its share, one of :data:`SHARES`.
+            (N, 3, H, W), and of each face its share, one of :data:`SHARES` or :data:`BEYOND`.
         """
         asked = {canonical(name): value for name, value in changes.items() if canonical(name) in self.units and value}
 
@@ -91,8 +93,9 @@ class Aim:
         before = scores(originals)
         edited, aimed = list(originals), [Aimed(1.0, torch.nan)] * len(codes)
         least = torch.full((len(codes),), torch.inf)
-        for share in SHARES:
+        for share in (*SHARES, *BEYOND):
             todo = (least > PRICE * share).nonzero()[:, 0].tolist()  # of the others nothing farther can be better
+            todo = [face for face in todo if share <= 1 or aimed[face].seen < HALF]
             if not todo:
                 break
             shown = images(todo, share)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ifgan_pl import cli
 from ifgan_pl.boundaries.boundary import LinearBoundary
-from ifgan_pl.editing.aim import SHARES, Aim
+from ifgan_pl.editing.aim import BEYOND, SHARES, Aim
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
 from ifgan_pl.stages.edit import say_what_is_not_seen, shipped_aim
@@ -30,7 +30,7 @@ def aim(monkeypatch: pytest.MonkeyPatch, whole: Tensor, codes: Tensor, *seen: li
     def score(rows: Tensor) -> Tensor:
         faces = [int((code - codes).norm(dim=1).argmin()) for code in rows]
         parts = [float((c - codes[i]).norm() / (whole[i] - codes[i]).norm()) for c, i in zip(rows, faces, strict=True)]
-        places = [min(range(6), key=lambda k: abs((0, *SHARES)[k] - part)) for part in parts]
+        places = [min(range(8), key=lambda k: abs((0, *SHARES, *BEYOND)[k] - part)) for part in parts]
         return torch.tensor([[float(seen[i][k])] for i, k in zip(faces, places, strict=True)])
 
     monkeypatch.setattr(Editor, "images", lambda _, rows, **__: rows)
@@ -45,7 +45,10 @@ def aim(monkeypatch: pytest.MonkeyPatch, whole: Tensor, codes: Tensor, *seen: li
         ([0, 0.7, 0.9, 1.1, 1.2, 1.3], 0.75),
         ([0, 0, 0, 0, 0, 0.9], 1),  # a frame that appears late
         ([0, 0.9, 0.9, 0.9, 0.9, 0.9], 0.5),  # a smile that cannot be broader
-        ([0, -1, -1, -1, -1, -1], 0.5),
+        ([0, -1, -1, -1, -1, -1, -1, -1], 0.5),
+        ([0, 0, 0, 0, 0, 0, 1.2, 1.3], 1.25),  # one that appears behind all of it
+        ([0, 0, 0, 0, 0, 0.3, 0.45, 1.2], 1.5),
+        ([0, 0.6, 0.6, 0.6, 0.6, 0.6, 2, 2], 0.5),  # half of it shows already
     ],
 )
 def test_an_edit_goes_no_further_than_it_is_seen_to_do_what_was_asked(
@@ -58,7 +61,7 @@ def test_an_edit_goes_no_further_than_it_is_seen_to_do_what_was_asked(
     edited, shares = made.edited(editor, codes, codes, {"smile": 3.0}, unit="latent")
     ((found, what_is_seen),) = shares
     assert found == share
-    assert what_is_seen == pytest.approx(seen[1 + SHARES.index(share)], abs=1e-6)
+    assert what_is_seen == pytest.approx(seen[1 + (*SHARES, *BEYOND).index(share)], abs=1e-6)
     torch.testing.assert_close(edited, editor.shifted(codes, {"smile": 3.0 * share}, unit="latent"))
 
 
@@ -93,7 +96,7 @@ def test_the_shipped_scorer_shortens_glasses_that_are_on_long_before() -> None:
     for strength, expected in ((4.0, SHARES[0]), (1e-3, None)):
         changes, originals = {"eyeglasses": strength}, editor.images(codes, resolution=128)
         _, faces = made.edited(editor, codes, originals, changes, hold="all", resolution=128)
-        assert {face.share for face in faces} <= set(SHARES)
+        assert {face.share for face in faces} <= {*SHARES, *BEYOND}
         assert expected is None or min(face.share for face in faces) == expected
 
 
@@ -109,7 +112,7 @@ def test_edit_py_aims_generated_faces_when_asked_and_says_how_far_it_went(
     header, first, second, *_ = (tmp_path / "aim/edits.csv").read_text().splitlines()
     assert header == "index,column,edit,file,seen,share"
     assert first.endswith("000000_original.png,,")
-    assert float(second.split(",")[-1]) in SHARES
+    assert float(second.split(",")[-1]) in (*SHARES, *BEYOND)
     assert float(second.split(",")[-2]) > 0.5
     assert "standard deviations" in failure(cli.edit, capsys, *arguments, "--mode", "aim", "--unit", "latent")
 
