@@ -108,7 +108,7 @@ def edit(
             through its steps and back; more --steps make it smoother; mp4 needs PyAV: pip install 'ifgan_pl[video]');
             strip (labelled sheets, a row a face); grid (labelled sheets, one for each step); html (a gallery).
         resolution: side of the images: native if the family has it, else averaged down; by default the full one.
-        scorer: adds scores before and after to edits.csv; of photographs by default those of scorer-faces.
+        scorer: adds scores before and after to edits.csv, of photographs to sheets as well, e.g. scorer-faces.
         resume: continue an interrupted run in --out.
         batch_size: faces a step; changes nothing in the result.
         compile: torch.compile of synthesis: half a minute the first time, pays most on a GPU (needs a C++ compiler).
@@ -149,7 +149,6 @@ def edit(
         changes = parse_changes(edit)
         columns = [Column("original", {}), Column("edited", changes)]
         what = ", ".join(f"{name} {amount(value, unit, mode)}" for name, value in changes.items())
-    scorer = scorer or (SCORER if people is not None else None)
     scorer_model = find_scorer(scorer) if scorer else None
     plan = EditPlan(
         columns=columns,

@@ -27,7 +27,7 @@ def pixels(path: str | Path) -> np.ndarray:
 def test_two_ranks_edit_photographs_to_the_same_bytes(inverted: tuple[Path, Path], tmp_path: Path) -> None:
     photos, store = inverted
     arguments = ["--photos", str(photos), "--inversions", str(store), "--attribute", "smile", "--range", "1", "2"]
-    arguments += ["--steps", "2", "--hold", "all", *SMALL]
+    arguments += ["--steps", "2", "--hold", "all", "--scorer", "scorer-faces", *SMALL]
     arguments += ["--format", "jpg", "gif", "strip", "grid", "html", "--out"]
     before = contents(store)
     Job(str(ROOT / "edit.py"), *arguments, str(tmp_path / "two")).succeed()
