@@ -17,9 +17,10 @@ from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.editing.editor import Editor
 
 SHARES, BEYOND = (0.5, 0.625, 0.75, 0.875, 1.0), (1.25, 1.5)
-"""Of an edit, that are tried; and where less than HALF of what was asked is seen by then."""
-HALF = 0.5
-"""Of what was asked: a frame of glasses is there or not, and on some faces appears late."""
+"""Of an edit, that are tried; and where less than LATE of what was asked is seen by then."""
+LATE = 0.25
+"""Of what was asked: a frame of glasses is there or not, and on some faces appears late. Where more shows, to go on
+would take the person away."""
 PRICE = 0.25
 """Of going on by a whole edit, in shares of what was asked: a part that adds less than that per length is left out."""
 
@@ -93,14 +94,18 @@ class Aim:
         before = scores(originals)
         edited, aimed = list(originals), [Aimed(1.0, torch.nan)] * len(codes)
         least = torch.full((len(codes),), torch.inf)
+        late = set(range(len(codes)))
         for share in (*SHARES, *BEYOND):
             todo = (least > PRICE * share).nonzero()[:, 0].tolist()  # of the others nothing farther can be better
-            todo = [face for face in todo if share <= 1 or aimed[face].seen < HALF]
+            if share > 1:
+                todo = [face for face in todo if face in late]
             if not todo:
                 break
             shown = images(todo, share)
             seen = ((scores(shown) - before[todo]) @ strengths / strengths.square().sum()).tolist()
             for face, image, found in zip(todo, shown, seen, strict=True):
+                if share <= 1 and found >= LATE:
+                    late.discard(face)
                 cost = max(0.0, 1 - found) + PRICE * share
                 if cost < least[face]:
                     least[face], edited[face], aimed[face] = cost, image, Aimed(share, found)

@@ -17,7 +17,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest, write_text
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.core.resources import find, resource
-from ifgan_pl.editing.aim import HALF, Aim
+from ifgan_pl.editing.aim import Aim
 from ifgan_pl.editing.editor import Editor, Unit, parse_changes
 from ifgan_pl.editing.outputs import FORMATS, EditOutputs, Format
 from ifgan_pl.editing.plan import Column, EditPlan, Subject, amount, sample, sweep
@@ -38,6 +38,8 @@ from ifgan_pl.stages.places import INVERSIONS
 from ifgan_pl.stages.trainer import make_trainer, open_generator
 
 SKIPPED = "skipped.csv"
+HALF = 0.5
+"""Of what was asked: edits of which less is seen are counted at the end."""
 
 
 def edit(
@@ -83,8 +85,8 @@ def edit(
         steps: images over --range.
         unit: std: standard deviations of the score; latent: the paper's α.
         mode: shift adds to each face; to moves each face to that value; aim adds no more to a face than the shipped
-            scorer needs to see what was asked, half to all of it, or up to one and a half where less than half shows
-            by then (unit std): so are photographs edited by --edit, everything else is shifted, unless this says
+            scorer needs to see what was asked, half to all of it, or up to one and a half where next to nothing
+            shows by then (unit std): so are photographs edited by --edit, everything else is shifted, unless this says
             otherwise.
         metric: of the boundary; stored: image where the file has gradients of all attributes concerned (`train.py
             gradients`), else the one that it was fitted with; identity: the paper's projection.

@@ -47,8 +47,8 @@ def aim(monkeypatch: pytest.MonkeyPatch, whole: Tensor, codes: Tensor, *seen: li
         ([0, 0.9, 0.9, 0.9, 0.9, 0.9], 0.5),  # a smile that cannot be broader
         ([0, -1, -1, -1, -1, -1, -1, -1], 0.5),
         ([0, 0, 0, 0, 0, 0, 1.2, 1.3], 1.25),  # one that appears behind all of it
-        ([0, 0, 0, 0, 0, 0.3, 0.45, 1.2], 1.5),
-        ([0, 0.6, 0.6, 0.6, 0.6, 0.6, 2, 2], 0.5),  # half of it shows already
+        ([0, 0, 0, 0, 0, 0.2, 0.6, 1.2], 1.5),
+        ([0, 0.1, 0.2, 0.3, 0.4, 0.4, 2, 2], 0.875),  # more than a quarter of it shows already
     ],
 )
 def test_an_edit_goes_no_further_than_it_is_seen_to_do_what_was_asked(
