@@ -15,9 +15,9 @@ COARSE, NEAR = 24 / 1024, 8 / 1024
 CAST = 80 / 1024
 """The same of the blur that tells what light does to colours: of lips that the generator paints too red, what is taken
 from the red would make new teeth green."""
-TRUST, LEAST = 24.0, 0.05
-"""Difference in levels at which the photograph and the generator's image show the same thing to e⁻¹; trust in light
-that is added where there is none."""
+TRUST, LEAST = 24.0, 0.02
+"""Difference in levels at which the photograph and the generator's image show the same thing to e⁻¹; trust
+that is left in what they show, so that light comes from somewhere where they agree nowhere."""
 KEPT = 0.9
 """Share of what is coarse that is kept where the edit changes all."""
 TOLERANCE = 32.0
@@ -39,8 +39,8 @@ def carry_over(
     What the edit moves, the photograph moves as well (:mod:`ifgan_pl.photos.motion`). Where the edit changes little
     besides, it is the photograph that changes; what is finest is the photograph's alone there: the generator's grain
     would show as a weave. Where it changes much, ``after`` is shown, in the light of the photograph. Where the two
-    show different things (a hat, hair that ends elsewhere), the photograph stays as it is, light tells nothing, and
-    only a large change shows. Nothing changes far from the face.
+    show different things (a hat, hair that ends elsewhere), the photograph stays as it is, light comes from beside,
+    and only a large change shows. Nothing changes far from the face.
 
     Args:
         photo: (S, S, 3), values 0 to 255: the FFHQ-aligned photograph, S ≥ 256.
@@ -68,7 +68,8 @@ def carry_over(
 
 def light(rest: Tensor, trust: Tensor) -> Tensor:
     """What is coarse of (1, 3, S, S), by trust (1, 1, S, S): brightness blurred by COARSE, colours by CAST."""
-    near, wide = (smooth(trust * rest, radius) / (smooth(trust, radius) + LEAST) for radius in (COARSE, CAST))
+    trust = trust + LEAST
+    near, wide = (smooth(trust * rest, radius) / smooth(trust, radius) for radius in (COARSE, CAST))
     weights = rest.new_tensor(LUMA)[:, None, None]
     return wide + (weights * (near - wide)).sum(1, keepdim=True)
 

@@ -50,7 +50,7 @@ def test_the_grain_of_the_generator_stays_out_where_the_edit_changes_little() ->
 
 def test_nothing_changes_far_from_the_face() -> None:
     photo = portrait()
-    before = np.float32(0.7) * photo
+    before = np.full_like(photo, 128)
     result = carry_over(photo, before, before + 60)
     np.testing.assert_array_equal(result[:16, :16], photo[:16, :16])
     assert abs(float(result[100:156, 100:156].mean() - photo[100:156, 100:156].mean()) - 60) < 15
@@ -81,5 +81,5 @@ def test_hair_that_ends_elsewhere_makes_no_halo() -> None:
     photo[:, :120], before[:, :128], after[:, :128] = 40, 40, 120
     result = carry_over(photo, before, after)[100:156]
     assert result[:, 80:110].mean() == pytest.approx(120, abs=5)
-    assert result[:, 120:].max() < 212  # 264 where the photograph's light of the background falls on hair
+    assert result[:, 120:].max() < 215  # 264 where the photograph's light of the background falls on hair
     np.testing.assert_allclose(result[:, 150:], 210, atol=1)
