@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from ifgan_pl.photos.motion import blurred, flow, warp
 
@@ -24,8 +25,6 @@ TOLERANCE = 32.0
 """Change in levels at which e⁻¹ of what is fine is kept."""
 GRAIN = 1.5 / 1024
 """Standard deviation of the blur that parts off what is finest, in sides of the image."""
-LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue in the brightness."""
 CENTRE, AXES, SOFTNESS = (0.5, 0.46), (0.45, 0.54), 0.1
 """The oval of an FFHQ-aligned image in which edits show: x and y, half its width and height; how its rim fades."""
 
@@ -70,8 +69,8 @@ def light(rest: Tensor, trust: Tensor) -> Tensor:
     """What is coarse of (1, 3, S, S), by trust (1, 1, S, S): brightness blurred by COARSE, colours by CAST."""
     trust = trust + LEAST
     near, wide = (smooth(trust * rest, radius) / smooth(trust, radius) for radius in (COARSE, CAST))
-    weights = rest.new_tensor(LUMA)[:, None, None]
-    return wide + (weights * (near - wide)).sum(1, keepdim=True)
+    grey: Tensor = rgb_to_grayscale(near - wide)
+    return wide + grey
 
 
 def smooth(image: Tensor, radius: float) -> Tensor:

@@ -189,6 +189,20 @@ def test_refits_tell_how_much_is_noise(data: Data) -> None:
         assert all(value == float(f"{value:.9g}") for value in figures.values())  # no bits that depend on threads
 
 
+def test_a_boundary_file_does_not_depend_on_how_many_threads_summed(tmp_path: Path) -> None:
+    noise = torch.Generator().manual_seed(0)
+    codes = torch.randn(5000, 64, generator=noise)
+    scores = codes @ torch.randn(64, 5, generator=noise) + 8 * torch.randn(5000, 5, generator=noise)
+    threads, files = torch.get_num_threads(), [tmp_path / "1.safetensors", tmp_path / "2.safetensors"]
+    try:
+        for count, file in enumerate(files, 1):
+            torch.set_num_threads(count)
+            fit_boundary(codes, scores, attributes=[f"a{i}" for i in range(5)], space="w").save(file)
+    finally:
+        torch.set_num_threads(threads)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_codes_may_stay_in_a_file(data: Data, tmp_path: Path) -> None:
     codes, _, scores = data
     np.save(tmp_path / "w.npy", codes.numpy())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ifgan_pl.photos.likeness import carry_over
+from ifgan_pl.photos.likeness import carry_over, oval
 from tests.photos.photographs import hopper
 
 
@@ -83,3 +83,9 @@ def test_hair_that_ends_elsewhere_makes_no_halo() -> None:
     assert result[:, 80:110].mean() == pytest.approx(120, abs=5)
     assert result[:, 120:].max() < 215  # 264 where the photograph's light of the background falls on hair
     np.testing.assert_allclose(result[:, 150:], 210, atol=1)
+
+
+def test_edits_show_in_hair_to_its_rim_and_not_at_the_border() -> None:
+    weights = oval(256)
+    assert weights[118, 235] > 0.8  # .32 before hair kept a dark rim
+    assert not weights[:, [0, -1]].any()
