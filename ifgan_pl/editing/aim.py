@@ -17,10 +17,10 @@ from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.editing.editor import Editor
 
 SHARES, BEYOND = (0.5, 0.625, 0.75, 0.875, 1.0), (1.25, 1.5)
-"""Of an edit, that are tried; and where less than LATE of what was asked is seen by then."""
-LATE = 0.25
-"""Of what was asked: a frame of glasses is there or not, and on some faces appears late. Where more shows, to go on
-would take the person away."""
+"""Of an edit, that are tried; and where less than LATE of what was asked is seen by then, or what is seen is half a
+thing. Elsewhere to go on would take the person away."""
+LATE, SURE = 0.25, 0.95
+"""Of what was asked, a frame of glasses that is not there yet; probability from which one is whole."""
 PRICE = 0.25
 """Of going on by a whole edit, in shares of what was asked: a part that adds less than that per length is left out."""
 
@@ -37,16 +37,24 @@ class Aimed(NamedTuple):
         return {"share": f"{self.share:g}", "seen": "" if math.isnan(self.seen) else f"{self.seen:.3f}"}
 
 
+class ScoreColumn(NamedTuple):
+    """Of an attribute: its column of the scores, their standard deviation over samples, and whether they are logits,
+    of what is there or not."""
+
+    column: int
+    std: float
+    binary: bool
+
+
 class Aim:
     """How far edits of faces have to go.
 
     Args:
         scorer: images (n, 3, H, W) -> scores (n, m).
-        units: attribute (``male``, not ``gender``) -> its column of the scores and their standard deviation over
-            samples; edits of others are not looked at.
+        units: of attributes (``male``, not ``gender``); edits of others are not looked at.
     """
 
-    def __init__(self, scorer: Callable[[Tensor], Tensor], units: Mapping[str, tuple[int, float]]) -> None:
+    def __init__(self, scorer: Callable[[Tensor], Tensor], units: Mapping[str, ScoreColumn]) -> None:
         self.scorer, self.units = scorer, units
 
     @torch.no_grad()
@@ -63,8 +71,10 @@ class Aim:
     ) -> tuple[Tensor, list[Aimed]]:
         """Images of edits that are no farther from the faces than need be, and farther where nothing else would show.
 
-        Of each edit the share is taken that makes ``max(0, 1 - seen) + PRICE · share`` least, where ``seen`` is what
-        the scorer sees move, along what was asked and in shares of it.
+        Of each edit the share is taken that makes ``max(0, 1 - seen) + doubt + PRICE · share`` least, where ``seen`` is
+        what the scorer sees move, along what was asked and in shares of it, and ``doubt`` the probability that what was
+        asked is not there after all, of what is there or not (their mean): half a frame of glasses may move the score
+        by all that was asked.
 
         Args:
             editor: of the generator that shows these faces.
@@ -85,11 +95,13 @@ class Aim:
 
         if not asked:
             return images([*range(len(codes))], 1.0), [Aimed(1.0, torch.nan)] * len(codes)
-        columns, std = zip(*(self.units[name] for name in asked), strict=True)
+        units = [self.units[name] for name in asked]
+        std = torch.tensor([unit.std for unit in units], device=codes.device)
         strengths = torch.tensor(list(asked.values()), device=codes.device)
+        binary = [i for i, unit in enumerate(units) if unit.binary]
 
         def scores(shown: Tensor) -> Tensor:
-            return map_micro_batches(self.scorer, shown)[:, list(columns)] / torch.tensor(std, device=shown.device)
+            return map_micro_batches(self.scorer, shown)[:, [unit.column for unit in units]]
 
         before = scores(originals)
         edited, aimed = list(originals), [Aimed(1.0, torch.nan)] * len(codes)
@@ -102,11 +114,16 @@ class Aim:
             if not todo:
                 break
             shown = images(todo, share)
-            seen = ((scores(shown) - before[todo]) @ strengths / strengths.square().sum()).tolist()
-            for face, image, found in zip(todo, shown, seen, strict=True):
+            now = scores(shown)
+            seen = (((now - before[todo]) / std) @ strengths / strengths.square().sum()).tolist()
+            there = torch.sigmoid(now * strengths.sign())[:, binary].mean(1).tolist()
+            for face, image, found, sure in zip(todo, shown, seen, there, strict=True):
+                doubt = 1 - sure if binary else 0.0
                 if share <= 1 and found >= LATE:
                     late.discard(face)
-                cost = max(0.0, 1 - found) + PRICE * share
+                if share == 1 and found >= 1 and 0.5 < sure < SURE:
+                    late.add(face)
+                cost = max(0.0, 1 - found) + doubt + PRICE * share
                 if cost < least[face]:
                     least[face], edited[face], aimed[face] = cost, image, Aimed(share, found)
         return torch.stack(edited), aimed

@@ -21,12 +21,20 @@ TRUST, LEAST = 24.0, 0.02
 that is left in what they show, so that light comes from somewhere where they agree nowhere."""
 KEPT = 0.9
 """Share of what is coarse that is kept where the edit changes all."""
-TOLERANCE = 32.0
-"""Change in levels at which e⁻¹ of what is fine is kept."""
-GRAIN = 1.5 / 1024
-"""Standard deviation of the blur that parts off what is finest, in sides of the image."""
+TOLERANCE, COLOUR = 24.0, 6.0
+"""Change in levels, beyond what is but lighter or darker, at which e⁻¹ of what is fine is kept; how much more the
+square of a change of colour counts: lips are as light as teeth."""
+GRAIN, STROKE, LINE = 1.5 / 1024, 3 / 1024, 5.0
+"""Standard deviations of the blurs that part off what is finest, and that tell its strength, in sides of the image;
+strength in levels from which it is no grain of the generator but drawn, as thin frames of glasses are."""
+DARK, TONES = 8.0, 3.0
+"""Levels added where light is divided by light; how much lighter or darker the photograph's own hair becomes at most.
+What is beyond is painted over it."""
 CENTRE, AXES, SOFTNESS = (0.5, 0.46), (0.45, 0.54), 0.1
 """The oval of an FFHQ-aligned image in which edits show: x and y, half its width and height; how its rim fades."""
+REACH, STILL = (0.46, 0.53), 0.8
+"""Half the width and height within which the photograph moves, wider than the oval: a neck that an edit makes thinner
+goes on below it; share of them from which it does so less and less."""
 
 
 @torch.no_grad()
@@ -35,11 +43,12 @@ def carry_over(
 ) -> NDArray[np.float32]:
     """The photograph with an edit: the change of the generator's image, and of the photograph what it leaves alone.
 
-    What the edit moves, the photograph moves as well (:mod:`ifgan_pl.photos.motion`). Where the edit changes little
-    besides, it is the photograph that changes; what is finest is the photograph's alone there: the generator's grain
-    would show as a weave. Where it changes much, ``after`` is shown, in the light of the photograph. Where the two
-    show different things (a hat, hair that ends elsewhere), the photograph stays as it is, light comes from beside,
-    and only a large change shows. Nothing changes far from the face.
+    What the edit moves, the photograph moves as well (:mod:`ifgan_pl.photos.motion`). What the edit makes lighter or
+    darker, as hair that turns grey, is the photograph made so. Where the edit changes little besides, it is the
+    photograph that changes; what is finest is the photograph's alone there, unless it is as strong as a line: the
+    generator's grain would show as a weave. Where it changes much, ``after`` is shown, in the light of the photograph.
+    Where the two show different things (a hat, hair that ends elsewhere), the photograph stays as it is, light comes
+    from beside, and only a large change shows. Nothing changes far from the face.
 
     Args:
         photo: (S, S, 3), values 0 to 255: the FFHQ-aligned photograph, S ≥ 256.
@@ -52,17 +61,35 @@ def carry_over(
         torch.from_numpy(np.asarray(x, np.float32)).permute(2, 0, 1)[None] for x in (photo, before, after)
     )
     motion = flow(old[0], new[0])[None]
-    moved, old = warp(original, motion), warp(old, motion)
-    change, rest = new - old, moved - old
-    size = smooth(change.square().mean(1, keepdim=True), NEAR).clamp_min(0)
-    lost = 1 - torch.exp(-size / TOLERANCE**2)
+    goes = motion * reach(motion.shape[-1])
+    moved, old, new = warp(original, goes), warp(old, goes), warp(new, goes - motion)
+    gain = brightened(old, new)
+    change, rest = new - gain * old, moved - old
+    lost = 1 - torch.exp(-smooth(strength(change), NEAR).clamp_min(0) / TOLERANCE**2)
     even = blurred(change, GRAIN * change.shape[-1])
-    change = even + lost * (change - even)
+    fine = change - even
+    drawn = 1 - torch.exp(-((blurred(fine.square().mean(1, keepdim=True), STROKE * fine.shape[-1]) / LINE**2) ** 2))
+    change = even + (1 - (1 - lost) * (1 - drawn)) * fine
     unlike = smooth(rest, NEAR) - smooth(rest, CAST)
     trust = torch.exp(-unlike.square().mean(1, keepdim=True) / TRUST**2)
-    edited = (1 - lost) * (moved + trust * change) + lost * (old + change + KEPT * light(rest, trust))
-    result = torch.where(edited == original, original, original + oval(original.shape[-1]) * (edited - original))
+    kept = (1 + trust * (gain - 1)) * moved + trust * change
+    painted = gain * old + change + KEPT * light(rest, trust)
+    edited = (1 - lost) * kept + lost * painted
+    result = torch.where(edited == original, original, moved + oval(original.shape[-1]) * (edited - moved))
     return result[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def brightened(old: Tensor, new: Tensor) -> Tensor:
+    """How much lighter (1, 3, S, S) becomes, all but what is fine of it: (1, 1, S, S), 1 / TONES to TONES."""
+    was, now = (smooth(rgb_to_grayscale(image), COARSE).clamp_min(0) + DARK for image in (old, new))
+    ratio: Tensor = now / was
+    return ratio.clamp(1 / TONES, TONES)
+
+
+def strength(change: Tensor) -> Tensor:
+    """Squares in levels of (1, 3, S, S) -> (1, 1, S, S); colour counts more."""
+    colour: Tensor = change - rgb_to_grayscale(change)
+    return (change.square() + COLOUR * colour.square()).mean(1, keepdim=True)
 
 
 def light(rest: Tensor, trust: Tensor) -> Tensor:
@@ -82,7 +109,23 @@ def smooth(image: Tensor, radius: float) -> Tensor:
 
 def oval(size: int) -> Tensor:
     """Weights (size, size) in [0, 1]: 1 on a head, falling smoothly to 0 beside it."""
+    x, y = places(size, AXES)
+    return ramp((1 + SOFTNESS - (x.square() + y.square()[:, None]).sqrt()) / (2 * SOFTNESS))
+
+
+def reach(size: int) -> Tensor:
+    """Weights (size, size) in [0, 1]: 1 on a head and beside it, falling smoothly to 0 at the border."""
+    x, y = places(size, REACH)
+    return ramp((1 - (x**4 + y[:, None] ** 4) ** 0.25) / (1 - STILL))
+
+
+def places(size: int, axes: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """x and y (size) of pixels from the middle of a head, in half its width and height."""
     place = (torch.arange(size) + 0.5) / size
-    x, y = (place - CENTRE[0]) / AXES[0], (place - CENTRE[1]) / AXES[1]
-    ramp = ((1 + SOFTNESS - (x.square() + y.square()[:, None]).sqrt()) / (2 * SOFTNESS)).clamp(0, 1)
-    return ramp.square() * (3 - 2 * ramp)
+    return (place - CENTRE[0]) / axes[0], (place - CENTRE[1]) / axes[1]
+
+
+def ramp(value: Tensor) -> Tensor:
+    """0 to 1, smooth at both ends."""
+    value = value.clamp(0, 1)
+    return value.square() * (3 - 2 * value)

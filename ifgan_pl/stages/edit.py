@@ -17,7 +17,7 @@ from ifgan_pl.core.errors import UserError
 from ifgan_pl.core.files import file_digest, write_text
 from ifgan_pl.core.messages import is_rank_zero, say
 from ifgan_pl.core.resources import find, resource
-from ifgan_pl.editing.aim import Aim
+from ifgan_pl.editing.aim import Aim, ScoreColumn
 from ifgan_pl.editing.editor import Editor, Unit, parse_changes
 from ifgan_pl.editing.outputs import FORMATS, EditOutputs, Format
 from ifgan_pl.editing.plan import Column, EditPlan, Subject, amount, sample, sweep
@@ -245,7 +245,9 @@ def shipped_aim() -> Aim:
     """By the shipped scorer, in the units of the shipped boundary."""
     judge = load_scorer(resource(f"checkpoints/{SCORER}.ckpt"))
     known = LinearBoundary.load(resource("checkpoints/ffhq-mobile-w.safetensors"))
-    return Aim(judge, {n: (i, float(known.score_std[known.index(n)])) for i, n in enumerate(judge.attributes)})
+    kinds = zip(judge.attributes, judge.kinds, strict=True)
+    std = {name: float(known.score_std[known.index(name)]) for name in judge.attributes}
+    return Aim(judge, {name: ScoreColumn(i, std[name], kind == "binary") for i, (name, kind) in enumerate(kinds)})
 
 
 def say_what_is_not_seen(folder: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ifgan_pl import cli
 from ifgan_pl.boundaries.boundary import LinearBoundary
-from ifgan_pl.editing.aim import BEYOND, SHARES, Aim
+from ifgan_pl.editing.aim import BEYOND, SHARES, Aim, ScoreColumn
 from ifgan_pl.editing.editor import Editor
 from ifgan_pl.generators import load_generator
 from ifgan_pl.stages.edit import say_what_is_not_seen, shipped_aim
@@ -24,7 +24,7 @@ def editor() -> Editor:
     return Editor(load_generator("ffhq-mobile"), boundary)
 
 
-def aim(monkeypatch: pytest.MonkeyPatch, whole: Tensor, codes: Tensor, *seen: list[float]) -> Aim:
+def aim(monkeypatch: pytest.MonkeyPatch, whole: Tensor, codes: Tensor, *seen: list[float], binary: bool = False) -> Aim:
     """An aim whose scorer sees these scores of each face, unedited and at each share; codes stand for images."""
 
     def score(rows: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def aim(monkeypatch: pytest.MonkeyPatch, whole: Tensor, codes: Tensor, *seen: li
         return torch.tensor([[float(seen[i][k])] for i, k in zip(faces, places, strict=True)])
 
     monkeypatch.setattr(Editor, "images", lambda _, rows, **__: rows)
-    return Aim(score, {"smile": (0, 2.0)})
+    return Aim(score, {"smile": ScoreColumn(0, 2.0, binary)})
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,26 @@ def test_an_edit_goes_no_further_than_it_is_seen_to_do_what_was_asked(
     torch.testing.assert_close(edited, editor.shifted(codes, {"smile": 3.0 * share}, unit="latent"))
 
 
+@pytest.mark.parametrize(
+    ("logits", "share"),
+    [
+        ([-3, 1, 2, 3.5, 4, 4], 0.75),  # half of a frame moves it by all that was asked, .63 of that is half there
+        ([-3, 4, 4, 4, 4, 4], 0.5),
+        ([-6, -6, -6, -6, -3, 1.5, 4, 4.5], 1.25),  # half there at all of it
+        ([-6, -6, -6, -6, -6, -3, 2, 4], 1),  # half of what was asked, and not to be thought there
+        ([-9, -9, -9, -8, -7, -6, -5, -4], 1),  # grows little by little
+    ],
+)
+def test_what_is_there_or_not_is_not_left_half(
+    editor: Editor, logits: list[float], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = editor.codes([4])
+    whole = editor.shifted(codes, {"smile": 2.0}, unit="latent")
+    made = aim(monkeypatch, whole, codes, logits, binary=True)
+    _, ((found, _),) = made.edited(editor, codes, codes, {"smile": 2.0}, unit="latent")
+    assert found == share
+
+
 def test_each_face_has_a_length_of_its_own_and_strengths_may_be_negative(
     editor: Editor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +100,7 @@ def test_each_face_has_a_length_of_its_own_and_strengths_may_be_negative(
 
 def test_an_edit_that_the_scorer_does_not_know_is_whole(editor: Editor) -> None:
     codes = editor.codes([4])
-    made, views = Aim(lambda images: images, {"smile": (0, 1.0)}), {"resolution": 128}
+    made, views = Aim(lambda images: images, {"smile": ScoreColumn(0, 1.0, False)}), {"resolution": 128}
     edited, shares = made.edited(editor, codes, editor.images(codes, **views), {"age": 1.0}, unit="latent", **views)
     assert shares[0].share == 1
     assert math.isnan(shares[0].seen)

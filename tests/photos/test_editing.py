@@ -61,7 +61,7 @@ def test_the_photograph_is_shown_for_the_original_and_under_the_edit(face: Found
         np.testing.assert_allclose(levels(unchanged), photo, atol=1e-3)
     change = levels(images[2]) - photo
     assert abs(change[: SIZE // 4]).max() < 1
-    assert change[SIZE * 5 // 8 : SIZE * 3 // 4, SIZE // 3 : -SIZE // 3].mean() > 25
+    assert change[SIZE * 5 // 8 : SIZE * 3 // 4, SIZE // 3 : -SIZE // 3].mean() > 15
     assert [note["photograph"] for note in notes] == ["", "party/me_smile+0.jpg", "party/me_smile+2.jpg"]
     assert [note["identity"] for note in notes[:2]] == ["1.0000"] * 2
     assert notes[0]["inversion_psnr"] == "20.0000"
