@@ -19,7 +19,7 @@ from ifgan_pl.editing.editor import Editor
 SHARES, BEYOND = (0.5, 0.625, 0.75, 0.875, 1.0), (1.25, 1.5)
 """Of an edit, that are tried; and where less than LATE of what was asked is seen by then, or what is seen is half a
 thing. Elsewhere to go on would take the person away."""
-LATE, SURE = 0.25, 0.95
+LATE, SURE = 0.25, 0.9
 """Of what was asked, a frame of glasses that is not there yet; probability from which one is whole."""
 PRICE = 0.25
 """Of going on by a whole edit, in shares of what was asked: a part that adds less than that per length is left out."""

@@ -21,19 +21,21 @@ TRUST, LEAST = 24.0, 0.02
 that is left in what they show, so that light comes from somewhere where they agree nowhere."""
 KEPT = 0.9
 """Share of what is coarse that is kept where the edit changes all."""
-TOLERANCE, COLOUR = 24.0, 6.0
-"""Change in levels, beyond what is but lighter or darker, at which e⁻¹ of what is fine is kept; how much more the
-square of a change of colour counts: lips are as light as teeth."""
+TOLERANCE, COLOUR, WARY = 24.0, 6.0, 3.0
+"""Change in levels, beyond what is but lighter or darker, at which e⁻¹ of what is fine is kept; how much more in the
+face the square of a change of colour counts, for lips are as light as teeth; how much less beside it a change counts
+where the generator shows something else anyway, as a background of its own."""
 GRAIN, STROKE, LINE = 1.5 / 1024, 3 / 1024, 5.0
 """Standard deviations of the blurs that part off what is finest, and that tell its strength, in sides of the image;
 strength in levels from which it is no grain of the generator but drawn, as thin frames of glasses are."""
 DARK, TONES = 8.0, 3.0
 """Levels added where light is divided by light; how much lighter or darker the photograph's own hair becomes at most.
 What is beyond is painted over it."""
-CENTRE, AXES, SOFTNESS = (0.5, 0.46), (0.45, 0.54), 0.1
-"""The oval of an FFHQ-aligned image in which edits show: x and y, half its width and height; how its rim fades."""
+HEAD, FACE = ((0.5, 0.46), (0.45, 0.54), 0.1), ((0.5, 0.62), (0.26, 0.3), 0.15)
+"""Ovals of an FFHQ-aligned image: that in which edits show, and eyes, nose and mouth; x and y of the middle, half the
+width and height, and how the rim fades."""
 REACH, STILL = (0.46, 0.53), 0.8
-"""Half the width and height within which the photograph moves, wider than the oval: a neck that an edit makes thinner
+"""Half the width and height within which the photograph moves, wider than the head: a neck that an edit makes thinner
 goes on below it; share of them from which it does so less and less."""
 
 
@@ -65,17 +67,21 @@ def carry_over(
     moved, old, new = warp(original, goes), warp(old, goes), warp(new, goes - motion)
     gain = brightened(old, new)
     change, rest = new - gain * old, moved - old
-    lost = 1 - torch.exp(-smooth(strength(change), NEAR).clamp_min(0) / TOLERANCE**2)
+    unlike = smooth(rest, NEAR) - smooth(rest, CAST)
+    trust = torch.exp(-unlike.square().mean(1, keepdim=True) / TRUST**2)
+    face = oval(original.shape[-1], *FACE)
+    colour = change - rgb_to_grayscale(change)
+    size = smooth((change.square() + COLOUR * face * colour.square()).mean(1, keepdim=True), NEAR).clamp_min(0)
+    wary = 1 + WARY * (1 - face) * smooth(1 - trust, NEAR).clamp(0, 1)
+    lost = 1 - torch.exp(-size / (wary * TOLERANCE**2))
     even = blurred(change, GRAIN * change.shape[-1])
     fine = change - even
     drawn = 1 - torch.exp(-((blurred(fine.square().mean(1, keepdim=True), STROKE * fine.shape[-1]) / LINE**2) ** 2))
     change = even + (1 - (1 - lost) * (1 - drawn)) * fine
-    unlike = smooth(rest, NEAR) - smooth(rest, CAST)
-    trust = torch.exp(-unlike.square().mean(1, keepdim=True) / TRUST**2)
     kept = (1 + trust * (gain - 1)) * moved + trust * change
     painted = gain * old + change + KEPT * light(rest, trust)
     edited = (1 - lost) * kept + lost * painted
-    result = torch.where(edited == original, original, moved + oval(original.shape[-1]) * (edited - moved))
+    result = torch.where(edited == original, original, moved + oval(original.shape[-1], *HEAD) * (edited - moved))
     return result[0].permute(1, 2, 0).contiguous().numpy()
 
 
@@ -84,12 +90,6 @@ def brightened(old: Tensor, new: Tensor) -> Tensor:
     was, now = (smooth(rgb_to_grayscale(image), COARSE).clamp_min(0) + DARK for image in (old, new))
     ratio: Tensor = now / was
     return ratio.clamp(1 / TONES, TONES)
-
-
-def strength(change: Tensor) -> Tensor:
-    """Squares in levels of (1, 3, S, S) -> (1, 1, S, S); colour counts more."""
-    colour: Tensor = change - rgb_to_grayscale(change)
-    return (change.square() + COLOUR * colour.square()).mean(1, keepdim=True)
 
 
 def light(rest: Tensor, trust: Tensor) -> Tensor:
@@ -107,22 +107,22 @@ def smooth(image: Tensor, radius: float) -> Tensor:
     return F.interpolate(blurred(small, radius * GRID), (size, size), mode="bicubic", align_corners=False)
 
 
-def oval(size: int) -> Tensor:
-    """Weights (size, size) in [0, 1]: 1 on a head, falling smoothly to 0 beside it."""
-    x, y = places(size, AXES)
-    return ramp((1 + SOFTNESS - (x.square() + y.square()[:, None]).sqrt()) / (2 * SOFTNESS))
+def oval(size: int, middle: tuple[float, float], axes: tuple[float, float], softness: float) -> Tensor:
+    """Weights (size, size) in [0, 1]: 1 within, falling smoothly to 0 outside; see :data:`HEAD`."""
+    x, y = places(size, middle, axes)
+    return ramp((1 + softness - (x.square() + y.square()[:, None]).sqrt()) / (2 * softness))
 
 
 def reach(size: int) -> Tensor:
     """Weights (size, size) in [0, 1]: 1 on a head and beside it, falling smoothly to 0 at the border."""
-    x, y = places(size, REACH)
+    x, y = places(size, HEAD[0], REACH)
     return ramp((1 - (x**4 + y[:, None] ** 4) ** 0.25) / (1 - STILL))
 
 
-def places(size: int, axes: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """x and y (size) of pixels from the middle of a head, in half its width and height."""
+def places(size: int, middle: tuple[float, float], axes: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """x and y (size) of pixels from the middle, in half the width and height."""
     place = (torch.arange(size) + 0.5) / size
-    return (place - CENTRE[0]) / axes[0], (place - CENTRE[1]) / axes[1]
+    return (place - middle[0]) / axes[0], (place - middle[1]) / axes[1]
 
 
 def ramp(value: Tensor) -> Tensor:

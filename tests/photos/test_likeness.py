@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ifgan_pl.photos.likeness import carry_over, oval
+from ifgan_pl.photos.likeness import HEAD, carry_over, oval
 from tests.photos.photographs import hopper
 
 
@@ -118,7 +118,18 @@ def test_hair_that_ends_elsewhere_makes_no_halo() -> None:
     np.testing.assert_allclose(result[:, 150:], 210, atol=1)
 
 
+def test_a_background_of_the_generators_own_stays_out() -> None:
+    """The photograph's is striped; the generator makes one of its own, and another with the edit."""
+    photo, before, after = (np.full((256, 256, 3), 110, np.float32) for _ in range(3))
+    photo[:60] = np.where(np.arange(60)[:, None, None] % 20 < 10, 30, 190)
+    after[:60] += (-20, 0, 14)
+    result = carry_over(photo, before, after)
+    assert np.abs(result - photo)[40:56, 100:156].mean() < 12  # 24 if what changes is painted as elsewhere
+    paint = carry_over(np.full_like(photo, 110), before, after)
+    np.testing.assert_allclose(paint[40:56, 100:156], after[40:56, 100:156], atol=6)
+
+
 def test_edits_show_in_hair_to_its_rim_and_not_at_the_border() -> None:
-    weights = oval(256)
+    weights = oval(256, *HEAD)
     assert weights[118, 235] > 0.8  # .32 before hair kept a dark rim
     assert not weights[:, [0, -1]].any()
