@@ -17,10 +17,10 @@ from ifgan_pl.core.micro_batches import map_micro_batches
 from ifgan_pl.editing.editor import Editor
 
 SHARES, BEYOND = (0.5, 0.625, 0.75, 0.875, 1.0), (1.25, 1.5)
-"""Of an edit, that are tried; and where less than LATE of what was asked is seen by then, or what is seen is half a
-thing. Elsewhere to go on would take the person away."""
+"""Of an edit, that are tried; and of what is there or not, as a frame of glasses, where less than LATE of what was
+asked is seen by then, or half a frame. Elsewhere to go on would take the person away."""
 LATE, SURE = 0.25, 0.9
-"""Of what was asked, a frame of glasses that is not there yet; probability from which one is whole."""
+"""Of what was asked, below which nothing is there yet; probability from which it is whole."""
 PRICE = 0.25
 """Of going on by a whole edit, in shares of what was asked: a part that adds less than that per length is left out."""
 
@@ -106,7 +106,7 @@ class Aim:
         before = scores(originals)
         edited, aimed = list(originals), [Aimed(1.0, torch.nan)] * len(codes)
         least = torch.full((len(codes),), torch.inf)
-        late = set(range(len(codes)))
+        late = set(range(len(codes)) if binary else [])
         for share in (*SHARES, *BEYOND):
             todo = (least > PRICE * share).nonzero()[:, 0].tolist()  # of the others nothing farther can be better
             if share > 1:
