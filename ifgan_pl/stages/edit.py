@@ -85,9 +85,9 @@ def edit(
         steps: images over --range.
         unit: std: standard deviations of the score; latent: the paper's α.
         mode: shift adds to each face; to moves each face to that value; aim adds no more to a face than the shipped
-            scorer needs to be sure of what was asked, half to all of it, or up to one and a half where next to
-            nothing, or half a thing, shows by then of what is there or not (unit std): so are photographs edited by --edit, everything else
-            is shifted, unless this says otherwise.
+            scorer needs to be sure of what was asked, half to all of it, or up to one and a half where of what is there
+            or not next to nothing, or half, shows by then (unit std): so are photographs edited by --edit, everything
+            else is shifted, unless this says otherwise.
         metric: of the boundary; stored: image where the file has gradients of all attributes concerned (`train.py
             gradients`), else the one that it was fitted with; identity: the paper's projection.
         layers: rows of W+ to shift, e.g. 0-7; predictions then no longer apply.
